@@ -1,0 +1,51 @@
+# Two commands matter: `make serve` and `make test`. Each makes what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= ./episteme-data
+HOST   ?= 127.0.0.1
+PORT   ?= 18180
+
+.PHONY: serve test check setup bench test-lowest test-long clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+serve: $(VENV)/.runtime  ## install if needed, then serve on 127.0.0.1:18180 from ./episteme-data
+	@exec $(BIN)/episteme serve --data $(DATA) --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev  ## run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## measure writes and the import; prints a table
+	$(BIN)/python -m bench $(ARGS)
+
+test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers
+	$(BIN)/python -m tests.crash.kill_campaign --kills 50 --writers 16
+
+test-lowest:  ## the suite with the oldest dependencies that pyproject.toml admits
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint tests/constraints-lowest.txt --editable '.[dev]'
+	.venv-lowest/bin/python -m pytest $(ARGS)
+
+setup: $(VENV)/.dev  ## make .venv with everything that developers need
+
+$(VENV)/.runtime: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+clean:  ## remove what the build made (never data)
+	rm -rf $(VENV) .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
