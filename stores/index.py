@@ -1,0 +1,71 @@
+"""Which assertions a subject and a pair have, and which subjects there are: families S, SP, SUBJECTS."""
+
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from keycodec import (
+    known_subject_key,
+    known_subject_prefix,
+    pair_postings_key,
+    pair_postings_prefix,
+    parse,
+    subject_postings_key,
+)
+from stores.kv import Reader
+from stores.staging import Staging
+
+_POSTING: Final = struct.Struct(">Q32s")  # big endian, so that byte order is log order
+
+
+class Posting(NamedTuple):
+    """An assertion in a list: its position in the log and its hash."""
+
+    seq: int
+    digest: bytes
+
+
+class IndexStore:
+    """Reads posting lists and known subjects."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def of_pair(self, subject: str, predicate: str, *, count_max: int) -> list[Posting]:
+        """The pair's assertions in log order, at most count_max."""
+        entries = self._reader.postings(pair_postings_key(subject, predicate), count_max=count_max)
+        return [Posting(*_POSTING.unpack(entry)) for entry in entries]
+
+    def of_subject(self, subject: str, *, count_max: int) -> list[Posting]:
+        """The subject's assertions in log order, at most count_max."""
+        entries = self._reader.postings(subject_postings_key(subject), count_max=count_max)
+        return [Posting(*_POSTING.unpack(entry)) for entry in entries]
+
+    def pair_count(self, subject: str, predicate: str) -> int:
+        """How many assertions the pair has."""
+        return self._reader.posting_count(pair_postings_key(subject, predicate))
+
+    def predicates(self, subject: str, *, count_max: int) -> list[str]:
+        """The predicates that the subject has claims about, in byte order."""
+        keys = self._reader.posting_keys(pair_postings_prefix(subject), count_max=count_max)
+        return [parse(key).parts[0] for key in keys]
+
+    def subjects(self, start: str = "", *, count_max: int) -> Iterator[str]:
+        """Known subjects that begin with start, in byte order."""
+        for key, _ in self._reader.scan(known_subject_prefix(start), count_max=count_max):
+            yield parse(key).parts[0]
+
+
+class IndexWriter(IndexStore):
+    """Stages postings."""
+
+    def __init__(self, staging: Staging) -> None:
+        super().__init__(staging)
+        self._staging = staging
+
+    def add(self, subject: str, predicate: str, posting: Posting) -> None:
+        """List an assertion under its subject and its pair."""
+        entry = _POSTING.pack(*posting)
+        self._staging.add_posting(subject_postings_key(subject), entry)
+        self._staging.add_posting(pair_postings_key(subject, predicate), entry)
+        self._staging.put(known_subject_key(subject), b"")
