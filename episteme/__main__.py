@@ -1,0 +1,5 @@
+"""python -m episteme."""
+
+from episteme.cli import main
+
+main()

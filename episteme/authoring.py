@@ -1,0 +1,153 @@
+"""From Python values to signed events: what Node and Client share of writing.  Pure, but for the clock it is given."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from msgspec import UNSET
+
+from episteme.api import Receipt, StoredAssertion, Value
+from episteme.errors import FieldProblem, InvalidField, KeyProblem
+from model import (
+    AnyValue,
+    Assertion,
+    BooleanValue,
+    FieldRule,
+    Lifecycle,
+    NumberValue,
+    ReferenceValue,
+    SignedEvent,
+    SigningKey,
+    SourceClass,
+    TextValue,
+    Vote,
+    sign_event,
+)
+
+
+def object_of(value: Value) -> AnyValue:
+    """The object for a Python value: str is text, bool boolean, int, float and Decimal are numbers.
+
+    A float becomes its shortest exact decimal spelling; give a Decimal or a NumberValue to choose another.
+    Raises: InvalidField for one that is not finite.
+    """
+    if isinstance(value, TextValue | NumberValue | BooleanValue | ReferenceValue):
+        return value
+    try:
+        if isinstance(value, bool):
+            return BooleanValue(value)
+        if isinstance(value, str):
+            return TextValue(value)
+        if isinstance(value, int | float | Decimal):
+            return NumberValue(_spelling(value))
+    except FieldRule as rule:
+        raise _invalid("/event/object", rule) from rule
+    raise TypeError(f"a claim's value is str, bool, int, float, Decimal or an object value, not {type(value).__name__}")
+
+
+def decimal_text(value: str | float | Decimal) -> str:
+    """A decimal in the plain spelling that confidence and weight take, with at most 6 digits after the point."""
+    if isinstance(value, str):
+        return value
+    text = f"{round(Decimal(str(value)), 6):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class Authoring:
+    """Signs on behalf of its key and hands over to `submit`; a mixin of Node and Client."""
+
+    key: SigningKey | None
+    clock_ms: Callable[[], int]
+
+    def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
+        """As Database.submit."""
+        raise NotImplementedError
+
+    def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
+        """As Database.get."""
+        raise NotImplementedError
+
+    def assert_(
+        self,
+        subject: str,
+        predicate: str,
+        value: Value,
+        *,
+        confidence: str | float | Decimal = "1",
+        source_class: SourceClass = "anecdotal",
+        lifecycle: Lifecycle = "approved",
+        timestamp: int | None = None,
+        parent_hash: str | None = None,
+        source_hash: str | None = None,
+        narrative: str | None = None,
+        metadata: dict[str, str] | None = None,
+        wait_s: float | None = None,
+    ) -> Receipt:
+        """Sign a claim and write it; durable on return.
+
+        timestamp: milliseconds since 1970, now if left out.
+        Raises: InvalidField; KeyProblem without a key; what submit raises.
+        """
+        try:
+            event = Assertion(
+                v=2,
+                subject=subject,
+                predicate=predicate,
+                object=object_of(value),
+                confidence=decimal_text(confidence),
+                source_class=source_class,
+                lifecycle=lifecycle,
+                timestamp=self.clock_ms() if timestamp is None else timestamp,
+                parent_hash=UNSET if parent_hash is None else parent_hash,
+                source_hash=UNSET if source_hash is None else source_hash,
+                narrative=UNSET if narrative is None else narrative,
+                metadata=UNSET if metadata is None else metadata,
+            )
+        except FieldRule as rule:
+            raise _invalid("/event", rule) from rule
+        return self.submit(sign_event(event, self._signer()), wait_s=wait_s)
+
+    def vote(
+        self,
+        assertion: str,
+        weight: str | float | Decimal,
+        *,
+        reason: str | None = None,
+        timestamp: int | None = None,
+        wait_s: float | None = None,
+    ) -> Receipt:
+        """Sign a vote on an assertion, by its hash, and write it; weight 0 takes an earlier vote back.
+
+        Raises: NotFound if the assertion is not there; InvalidField; KeyProblem; what submit raises.
+        """
+        subject = self.get(assertion).event.subject
+        signer = self._signer()
+        try:
+            event = Vote(
+                v=2,
+                agent=signer.agent_hex,
+                timestamp=self.clock_ms() if timestamp is None else timestamp,
+                assertion=assertion,
+                subject=subject,
+                weight=decimal_text(weight),
+                reason=UNSET if reason is None else reason,
+            )
+        except FieldRule as rule:
+            raise _invalid("/event", rule) from rule
+        return self.submit(sign_event(event, signer), wait_s=wait_s)
+
+    def _signer(self) -> SigningKey:
+        if self.key is None:
+            raise KeyProblem("there is no key to sign with; open the database with key=Key.load() or Key.generate()")
+        return self.key
+
+
+def _spelling(value: float | Decimal) -> str:
+    text = repr(value) if isinstance(value, int | float) else str(value)
+    if text in ("inf", "-inf", "nan") or (isinstance(value, Decimal) and not value.is_finite()):
+        raise FieldRule("value", "is not finite")
+    return text.replace("E", "e")
+
+
+def _invalid(pointer: str, rule: FieldRule) -> InvalidField:
+    problem = FieldProblem(f"{pointer}/{rule.field}", rule.detail)
+    return InvalidField(f"{problem.pointer}: {problem.detail}", errors=(problem,))

@@ -1,0 +1,89 @@
+"""Verification of a log at the level of claims: hashes and signatures of every event, offline."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from pathlib import Path
+
+from msgspec import Struct
+
+from model import FRAME_KIND_EVENT, ModelError, SignedEvent, decode_record, event_hash
+from wal import Checked, Finding, Frame, check_log
+
+_CHUNK = 256
+
+
+class ClaimCheck(Struct, frozen=True):
+    """What a verification saw: the log's own findings, and events that are not as they were signed."""
+
+    log: Checked
+    event_count: int
+    signature_count: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether anything but an unfinished tail was found."""
+        return any(finding.severity == "damage" for finding in self.findings)
+
+
+class _Place(Struct, frozen=True):
+    path: Path
+    offset: int
+    seq: int
+    signed: SignedEvent
+
+
+def check_claims(folder: Path, progress: Callable[[int], None]) -> ClaimCheck:
+    """Walk a log; recompute every hash and verify every signature.  progress gets frame counts.
+
+    Raises: LogError if the folder holds no log.
+    """
+    findings: list[Finding] = []
+    counts = {"event": 0, "signature": 0}
+    chunk: list[_Place] = []
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        verified = []
+
+        def flush() -> None:
+            if chunk:
+                verified.append(threads.submit(_verify, tuple(chunk)))
+                progress(len(chunk))
+                chunk.clear()
+
+        def on_frame(path: Path, offset: int, frame: Frame) -> None:
+            if frame.kind != FRAME_KIND_EVENT:
+                return
+            try:
+                record = decode_record(frame.payload)
+            except ModelError as error:
+                findings.append(Finding("damage", path, offset, f"seq {frame.seq}: {error}"))
+                return
+            counts["event"] += 1
+            counts["signature"] += len(record.signatures)
+            chunk.append(_Place(path, offset, frame.seq, record.signed))
+            if len(chunk) == _CHUNK:
+                flush()
+
+        checked = check_log(folder, on_frame)
+        flush()
+        for done in verified:
+            findings.extend(done.result())
+    found = sorted([*checked.findings, *findings], key=lambda one: (str(one.path), one.offset))
+    return ClaimCheck(checked, counts["event"], counts["signature"], tuple(found))
+
+
+def _verify(places: tuple[_Place, ...]) -> list[Finding]:
+    findings = []
+    for place in places:
+        signed = place.signed
+        found = event_hash(signed.event)
+        if found != signed.digest:
+            detail = f"seq {place.seq}: hash {signed.digest.hex()}, its canonical bytes give {found.hex()}"
+            findings.append(Finding("damage", place.path, place.offset, detail))
+            continue
+        try:
+            signed.verify()
+        except ModelError as error:
+            findings.append(Finding("damage", place.path, place.offset, f"seq {place.seq}: {error}"))
+    return findings

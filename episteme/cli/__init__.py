@@ -1,0 +1,52 @@
+"""The command line: parse, call, print.  Source: docs/cli.md."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from episteme.cli.importing import import_claims
+from episteme.cli.log import log_app
+from episteme.cli.output import talk
+from episteme.cli.read import get, query, status
+from episteme.cli.serve import serve
+from episteme.cli.write import assert_claim, keygen, vote
+
+app = typer.Typer(
+    name="episteme",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A database for claims that disagree.",
+)
+app.command()(serve)
+app.command()(keygen)
+app.command("assert")(assert_claim)
+app.command(context_settings={"ignore_unknown_options": True})(vote)  # so that -0.5 is a weight
+app.command()(query)
+app.command()(get)
+app.command("import")(import_claims)
+app.command()(status)
+app.add_typer(log_app, name="log")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """A database for claims that disagree."""
+    if show_version:
+        typer.echo(f"episteme {version('episteme-db')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with the usual code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        talk.print("interrupted")
+        raise SystemExit(130) from None
+
+
+__all__ = ["app", "main"]

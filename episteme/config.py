@@ -1,0 +1,44 @@
+"""Every setting, with its unit, its default and the reason for it.
+
+Source: docs/operations.md, "Settings".
+"""
+
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from cortex import RunnerOptions
+from episteme.gate import ENVELOPE_BYTES_MAX, IntakeOptions
+from stores import StoreOptions
+from wal import LogOptions
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 18180
+DEFAULT_DATA: Final = Path("episteme-data")
+DEFAULT_URL: Final = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+
+
+class NodeConfig(Struct, frozen=True, kw_only=True):
+    """The database itself, without its edge."""
+
+    log: LogOptions = LogOptions()
+    store: StoreOptions = StoreOptions()
+    fold: RunnerOptions = RunnerOptions()
+    intake: IntakeOptions = IntakeOptions()
+    envelope_bytes_max: int = ENVELOPE_BYTES_MAX
+    wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
+    read_wait_s: float = 2.0  # how long min_seq waits when the reader does not say
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True):
+    """The HTTP edge."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT  # 0: any free one, printed at the start
+    ingest_bytes_max: int = 16 * 1024 * 1024
+    ingest_lines_max: int = 10_000
+    ingest_concurrency_max: int = 4  # each holds up to its whole body and its answers in memory
+    read_threads: int = 4  # full reads run off the event loop
+    drain_s: int = 10  # how long SIGTERM waits for requests in flight
+    connections_max: int = 4096

@@ -1,0 +1,191 @@
+"""From rows of a CSV file to signed claims: templates, one key a source, what says nothing.
+
+Deterministic: the same file, plan and keys give the same events, so an import
+that was broken off is simply run again; what is there already answers
+`duplicate`.
+"""
+
+import csv
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from msgspec import UNSET, Struct
+
+from episteme.errors import InvalidParameter
+from episteme.keys import Key, quoted_part
+from model import (
+    AnyValue,
+    Assertion,
+    BooleanValue,
+    FieldRule,
+    Lifecycle,
+    NumberValue,
+    ReferenceValue,
+    SignedEvent,
+    SourceClass,
+    TextValue,
+    sign_event,
+)
+
+# What people type for "nothing", in lower case.
+SAYS_NOTHING = ("", "n/a", "not available", "null")
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """How a row becomes a claim.  The templates name columns in braces."""
+
+    subject: str
+    predicate: str
+    object: str
+    object_type: str = "text"
+    confidence: str = "1"
+    source_class: SourceClass = "community"
+    lifecycle: Lifecycle = "approved"
+    timestamp_ms: int
+    metadata: Mapping[str, str] = {}
+    says_nothing: tuple[str, ...] = SAYS_NOTHING
+    sign_per: str | None = None  # a column: one key for each of its values
+
+
+class Skipped(Struct, frozen=True):
+    """A row that became no claim."""
+
+    line: int
+    reason: str
+    detail: str
+
+
+class Keyring:
+    """The keys that an import signs with: one, or one a source, made when first needed."""
+
+    def __init__(self, plan: Plan, single: Callable[[], Key], folder: Path | None = None) -> None:
+        self._plan = plan
+        self._single = single
+        self._folder = folder
+        self._keys: dict[str, Key] = {}
+        self.made_count = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def key_for(self, row: Mapping[str, str]) -> Key:
+        """The key that signs a row.  Raises: KeyProblem."""
+        source = "" if self._plan.sign_per is None else row[self._plan.sign_per].strip()
+        key = self._keys.get(source)
+        if key is None:
+            key = self._keys[source] = self._load(source)
+        return key
+
+    def _load(self, source: str) -> Key:
+        if self._plan.sign_per is None:
+            return self._single()
+        key, made = Key.load_or_create(f"{self._plan.sign_per}/{quoted_part(source)}", self._folder)
+        self.made_count += made
+        return key
+
+
+def check_columns(plan: Plan, columns: list[str]) -> None:
+    """Refuse a plan that names a column which the file does not have.  Raises: InvalidParameter."""
+    templates = [plan.subject, plan.predicate, plan.object, *plan.metadata.values()]
+    named = {name for template in templates for name in _PLACEHOLDER.findall(template)}
+    if plan.sign_per is not None:
+        named.add(plan.sign_per)
+    missing = sorted(named.difference(columns))
+    if missing:
+        raise InvalidParameter(f"the file has no column {missing[0]!r}; it has {', '.join(columns)}")
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with a header, with the line on which each ends.
+
+    Raises: InvalidParameter for a file that is not UTF-8 or not CSV; OSError.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restval="", restkey="", strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InvalidParameter(f"{path} line {reader.line_num + 1}: {error}") from error
+
+
+def read_columns(path: Path) -> list[str]:
+    """The header of a CSV file.  Raises: InvalidParameter; OSError."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file, strict=True), [])
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidParameter(f"{path}: {error}") from error
+
+
+def claims(
+    rows: Iterator[tuple[int, dict[str, str]]], plan: Plan, keyring: Keyring, skip: Callable[[Skipped], None]
+) -> Iterator[tuple[int, SignedEvent]]:
+    """The signed claims of rows, each with its line; skip is told of every row that became none."""
+    for line, row in rows:
+        says_nothing = _says_nothing(row, plan)
+        if says_nothing is not None:
+            skip(Skipped(line, "says nothing", says_nothing))
+            continue
+        try:
+            event = _event(row, plan)
+        except FieldRule as rule:
+            skip(Skipped(line, f"invalid {rule.field}", rule.detail))
+            continue
+        yield line, sign_event(event, keyring.key_for(row))
+
+
+def summarize_skipped(skipped: list[Skipped]) -> dict[str, int]:
+    """How many rows were skipped for each reason, the commonest first."""
+    counts = Counter(f"{one.reason}: {one.detail}" if one.reason == "says nothing" else one.reason for one in skipped)
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _says_nothing(row: Mapping[str, str], plan: Plan) -> str | None:
+    """The words in which the row's object says nothing, if it does."""
+    text = _fill(plan.object, row)
+    if text.casefold() in plan.says_nothing:
+        return text or "empty"
+    if plan.sign_per is not None and not row[plan.sign_per].strip():
+        return f"no {plan.sign_per}"
+    return None
+
+
+def _event(row: Mapping[str, str], plan: Plan) -> Assertion:
+    metadata = {name: _fill(template, row) for name, template in plan.metadata.items()}
+    return Assertion(
+        v=2,
+        subject=_fill(plan.subject, row),
+        predicate=_fill(plan.predicate, row),
+        object=_object(plan.object_type, _fill(plan.object, row)),
+        confidence=plan.confidence,
+        source_class=plan.source_class,
+        lifecycle=plan.lifecycle,
+        timestamp=plan.timestamp_ms,
+        metadata=metadata or UNSET,
+    )
+
+
+def _fill(template: str, row: Mapping[str, str]) -> str:
+    """A template with the row's values in it, in NFC, without white space at the ends."""
+    text = _PLACEHOLDER.sub(lambda found: row[found[1]].strip(), template)
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
+
+
+def _object(object_type: str, text: str) -> AnyValue:
+    match object_type:
+        case "number":
+            return NumberValue(text)
+        case "reference":
+            return ReferenceValue(text)
+        case "boolean":
+            if text.casefold() not in ("true", "false"):
+                raise FieldRule("object", f"is {text[:40]!r}, not true or false")
+            return BooleanValue(text.casefold() == "true")
+        case _:
+            return TextValue(text)

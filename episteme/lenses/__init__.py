@@ -1,0 +1,43 @@
+"""Lenses: the reader's choice of how contradictory claims resolve.  Source: docs/lenses.md."""
+
+from typing import Final
+
+from episteme.errors import UnknownLens
+from episteme.lenses.base import Lens
+from episteme.lenses.candidate import (
+    Candidate,
+    Group,
+    Signer,
+    group_by_value,
+    make_candidate,
+    newest_stages,
+    value_key,
+)
+from episteme.lenses.pick import Confidence, Recency
+from episteme.lenses.weigh import Consensus, Votes
+
+LENSES: Final[dict[str, Lens]] = {lens.name: lens for lens in (Recency(), Consensus(), Confidence(), Votes())}
+DEFAULT_LENS: Final = Consensus.name
+
+
+def lens_named(name: str) -> Lens:
+    """The lens of this name.  Raises: UnknownLens."""
+    lens = LENSES.get(name)
+    if lens is None:
+        raise UnknownLens(f"there is no lens {name[:80]!r}; there are {', '.join(sorted(LENSES))}")
+    return lens
+
+
+__all__ = [
+    "DEFAULT_LENS",
+    "LENSES",
+    "Candidate",
+    "Group",
+    "Lens",
+    "Signer",
+    "group_by_value",
+    "lens_named",
+    "make_candidate",
+    "newest_stages",
+    "value_key",
+]

@@ -1,0 +1,52 @@
+"""Lenses that weigh values: consensus and votes."""
+
+from collections.abc import Sequence
+
+from episteme.lenses.base import Lens, Scored, nothing, ranked, resolution, shares
+from episteme.lenses.candidate import Group
+from stores import Resolution
+
+
+class Consensus:
+    """The value with the most agents behind it wins; sure by its share of all agents."""
+
+    name = "consensus"
+    version = 1
+
+    def resolve(self, groups: Sequence[Group]) -> Resolution:
+        """As Lens.resolve."""
+        return _by_share(self, [_by_support(group) for group in groups])
+
+
+class Votes:
+    """The value whose claims have the most positive live votes wins; without any vote, as consensus."""
+
+    name = "votes"
+    version = 1
+
+    def resolve(self, groups: Sequence[Group]) -> Resolution:
+        """As Lens.resolve."""
+        scored = [_by_votes(group) for group in groups]
+        if not any(one.score for one in scored):
+            scored = [_by_support(group) for group in groups]
+        return _by_share(self, scored)
+
+
+def _by_support(group: Group) -> Scored:
+    best = min(group.standing, key=lambda candidate: candidate.tie)
+    return Scored(group, score=group.support, weight=group.support, best=best)
+
+
+def _by_votes(group: Group) -> Scored:
+    weight = sum(candidate.tally.positive_micros for candidate in group.candidates)
+    best = min(group.candidates, key=lambda c: (-c.tally.positive_micros, *c.tie))
+    return Scored(group, score=weight, weight=weight, best=best)
+
+
+def _by_share(lens: Lens, scored: Sequence[Scored]) -> Resolution:
+    if not scored:
+        return nothing(lens)
+    ranking = ranked(scored)
+    parts = shares(ranking)
+    margin = None if len(parts) == 1 else parts[0] - parts[1]
+    return resolution(lens, ranking, parts, confidence=parts[0], margin=margin)

@@ -1,0 +1,304 @@
+"""The database in process: opens and wires log, store, folds and gate; closes them in order.
+
+Only wires: nothing here decides what a claim means.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+from cortex import FoldStopped, Runner
+from episteme.answer import make_answer, make_stored
+from episteme.api import Answer, FoldStatus, IngestResult, LogStatus, Receipt, StatusReport, StoredAssertion
+from episteme.authoring import Authoring
+from episteme.config import NodeConfig
+from episteme.errors import EpistemeError, NotApplied, NotFound, NotReady, translate
+from episteme.folds import FOLDS, LoggedEvent, decode_frame
+from episteme.gate import Deliver, Intake, Outcome, admit, check_audience
+from episteme.parameters import check_wait, make_question, parse_hash
+from episteme.query import Question, ask
+from model import SignedEvent, SigningKey
+from stores import AssertionStore, HybridStore, MetaStore
+from wal import FileLog
+
+LOG_FOLDER = "log"
+STATE_FOLDER = "state"
+_INGEST_BATCH = 1000  # events that an iterable is read ahead
+
+
+def system_clock_ms() -> int:
+    """Milliseconds since 1970, by this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+class Node(Authoring):
+    """A data folder, opened by this process alone.  Thread-safe.  Offers the Database API."""
+
+    def __init__(
+        self, log: FileLog, store: HybridStore, config: NodeConfig, key: SigningKey | None, clock_ms: Callable[[], int]
+    ) -> None:
+        """Use Node.open."""
+        self.key = key
+        self.clock_ms = clock_ms
+        self.config = config
+        self.log = log
+        self.store = store
+        self.runner: Runner[LoggedEvent] = Runner(log, store, FOLDS, decode_frame, config.fold)
+        self.intake = Intake(log, store, lambda: self.runner.watermark.seq, config.intake)
+        self._started_s = time.monotonic()
+        self._catch_up_seq = log.durable_end
+        self._closed = False
+        self.runner.start()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        *,
+        key: SigningKey | None = None,
+        config: NodeConfig = NodeConfig(),  # noqa: B008  (immutable)
+        clock_ms: Callable[[], int] = system_clock_ms,
+    ) -> Self:
+        """Open or create a data folder.  It is ready to write once its fold has caught up with the log.
+
+        Raises: CannotOpen if another process has it, or it is of another format; Damaged.
+        """
+        folder = Path(folder)
+        try:
+            log = FileLog.open(
+                folder / LOG_FOLDER, clock_ms=clock_ms, new_log_id=lambda: os.urandom(16), options=config.log
+            )
+            try:
+                store = HybridStore.open(folder / STATE_FOLDER, config.store)
+                try:
+                    return cls(log, store, config, key, clock_ms)
+                except BaseException:
+                    store.close()
+                    raise
+            except BaseException:
+                log.close()
+                raise
+        except Exception as error:
+            if getattr(error, "code", None) is None:
+                raise
+            raise translate(error) from error
+
+    @property
+    def database(self) -> str:
+        """The database's id, which an assertion's audience may name: its log's id."""
+        return self.log.log_id.hex()
+
+    @property
+    def applied_seq(self) -> int:
+        """The last event that is readable; -1 if there is none."""
+        return self.runner.watermark.seq - 1
+
+    @property
+    def end_seq(self) -> int:
+        """The last durable event; -1 if there is none."""
+        return self.log.durable_end - 1
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why writes or reads would be refused now; empty when all is well."""
+        reasons = []
+        if self._closed:
+            reasons.append("closing")
+        if self.log.failure is not None:
+            reasons.append(f"log: {self.log.failure}")
+        if self.runner.failure is not None:
+            reasons.append(f"fold: {self.runner.failure}")
+        elif not self.caught_up:
+            reasons.append(f"fold: catching up, {self.runner.watermark.seq} of {self._catch_up_seq} events")
+        return reasons
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the fold has applied all that was in the log at open: then every duplicate is known."""
+        return self.runner.watermark.seq >= self._catch_up_seq
+
+    def admit(self, data: bytes) -> SignedEvent:
+        """Read one envelope, its signatures not yet verified.  Raises: Refused."""
+        return admit(data, self.database, bytes_max=self.config.envelope_bytes_max)
+
+    def submit_later(self, signed: SignedEvent, via: str, deliver: Deliver) -> None:
+        """Take an admitted event; deliver gets the outcome in another thread once it is durable.
+
+        Raises: Overloaded; NotReady.
+        """
+        self._check_writable()
+        self.intake.submit(signed, via, deliver)
+
+    def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
+        """As Database.submit."""
+        outcome = self.submit_many([signed], "node")[0]
+        if isinstance(outcome, EpistemeError):
+            raise outcome
+        if wait_s is not None and self.wait_applied(outcome.seq, wait_s):
+            return Receipt(outcome.hash, outcome.seq, "applied" if outcome.status == "accepted" else outcome.status)
+        return outcome
+
+    def submit_many(self, batch: list[SignedEvent], via: str) -> list[Outcome]:
+        """Write admitted events in order; one outcome each, all durable.
+
+        Raises: Overloaded; NotReady; LogFailed; DiskFull.
+        """
+        self._check_writable()
+        for signed in batch:
+            check_audience(signed, self.database)
+        try:
+            return self.intake.ingest(batch, via)
+        except Exception as error:
+            if getattr(error, "code", None) is None:
+                raise
+            raise translate(error) from error
+
+    def ingest(self, events: Iterable[SignedEvent | bytes]) -> Iterator[IngestResult]:
+        """As Database.ingest."""
+        lines: list[tuple[int, SignedEvent | bytes]] = []
+        for numbered in enumerate(events, 1):
+            lines.append(numbered)
+            if len(lines) == _INGEST_BATCH:
+                yield from self.ingest_lines(lines, "node")
+                lines = []
+        yield from self.ingest_lines(lines, "node")
+
+    def ingest_lines(self, lines: Iterable[tuple[int, SignedEvent | bytes]], via: str) -> list[IngestResult]:
+        """Write numbered lines in order; a bad one is refused alone.
+
+        Raises: Overloaded; NotReady; LogFailed; DiskFull.
+        """
+        results: list[IngestResult | None] = []
+        admitted: list[SignedEvent] = []
+        places: list[tuple[int, int]] = []
+        for place, (number, line) in enumerate(lines):
+            try:
+                signed = self.admit(line) if isinstance(line, bytes) else line
+                check_audience(signed, self.database)
+            except EpistemeError as error:
+                results.append(_refused(number, error))
+                continue
+            results.append(None)
+            admitted.append(signed)
+            places.append((place, number))
+        for (place, number), outcome in zip(places, self.submit_many(admitted, via), strict=True):
+            results[place] = _result(number, outcome)
+        return [result for result in results if result is not None]
+
+    def query(
+        self,
+        subject: str,
+        predicate: str,
+        *,
+        lens: str | None = None,
+        source_class: Iterable[str] = (),
+        lifecycle: Iterable[str] = (),
+        min_seq: int | None = None,
+        wait_s: float | None = None,
+        full: bool = False,
+        limit: int | None = None,
+    ) -> Answer:
+        """As Database.query."""
+        self.await_seq(min_seq, wait_s)
+        question = make_question(
+            subject, predicate, lens=lens, source_class=source_class, lifecycle=lifecycle, full=full, limit=limit
+        )
+        return self.ask(question)
+
+    def ask(self, question: Question) -> Answer:
+        """Answer a question from the newest state, without waiting for anything."""
+        try:
+            with self.store.snapshot() as snapshot:
+                return make_answer(question, ask(snapshot, question), MetaStore(snapshot).cursor() - 1)
+        except Exception as error:
+            if getattr(error, "code", None) is None:
+                raise
+            raise translate(error) from error
+
+    def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
+        """As Database.get."""
+        digest = parse_hash(hash_hex)
+        self.await_seq(min_seq, wait_s)
+        with self.store.snapshot() as snapshot:
+            row = AssertionStore(snapshot).find(digest)
+        if row is None:
+            raise NotFound(f"no assertion {hash_hex} up to seq {self.applied_seq}")
+        return make_stored(digest, row)
+
+    def await_seq(self, min_seq: int | None, wait_s: float | None) -> None:
+        """Wait until min_seq is readable.  Raises: NotApplied; InvalidParameter; FoldStopped; NotReady."""
+        if min_seq is None or self.runner.watermark.seq > min_seq:
+            return
+        if not self.wait_applied(min_seq, self.config.read_wait_s if wait_s is None else wait_s):
+            raise NotApplied(f"seq {min_seq} is not applied yet; the fold is at {self.applied_seq}", retry_after_s=1)
+
+    def wait_applied(self, seq: int, timeout_s: float) -> bool:
+        """Wait until event seq is readable; False if the time ran out."""
+        check_wait(timeout_s, self.config.wait_s_max)
+        try:
+            return self.runner.watermark.wait(seq, timeout_s)
+        except Exception as error:
+            raise translate(error) from error
+
+    def status(self) -> StatusReport:
+        """As Database.status."""
+        reasons = self.reasons_not_ready()
+        failure = self.runner.failure
+        return StatusReport(
+            version=version("episteme-db"),
+            database=self.database,
+            ready=not reasons,
+            reasons=reasons,
+            uptime_s=round(time.monotonic() - self._started_s, 3),
+            log=LogStatus(
+                log_id=self.database,
+                seq=self.end_seq,
+                first_seq=self.log.first_seq,
+                size_bytes=self.log.size_bytes,
+                epoch=self.log.epoch,
+                failure=None if self.log.failure is None else str(self.log.failure),
+            ),
+            fold=FoldStatus(
+                applied_seq=self.applied_seq,
+                lag=self.runner.lag,
+                versions={fold.name: fold.version for fold in FOLDS},
+                failure=str(failure) if isinstance(failure, FoldStopped) else None,
+            ),
+            store_bytes=self.store.size_bytes(),
+        )
+
+    def close(self) -> None:
+        """Finish what was taken, fold what is in hand, close all files.  A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.intake.close()
+        self.runner.close()
+        self.store.close()
+        self.log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_writable(self) -> None:
+        if self._closed:
+            raise NotReady("the database is closing", retry_after_s=1)
+        if not self.caught_up:
+            # Until then a duplicate could go unnoticed.
+            reasons = "; ".join(self.reasons_not_ready())
+            raise NotReady(f"the database takes no writes yet: {reasons}", retry_after_s=1)
+
+
+def _refused(number: int, error: EpistemeError) -> IngestResult:
+    return IngestResult(number, status="refused", code=error.code, detail=error.detail, errors=error.errors)
+
+
+def _result(number: int, outcome: Outcome) -> IngestResult:
+    if isinstance(outcome, EpistemeError):
+        return _refused(number, outcome)
+    return IngestResult(number, hash=outcome.hash, seq=outcome.seq, status=outcome.status)

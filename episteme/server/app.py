@@ -1,0 +1,56 @@
+"""The ASGI application of one node: routes and error handlers."""
+
+from http import HTTPMethod
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from cortex import CortexError
+from episteme.config import ServerConfig
+from episteme.errors import EpistemeError
+from episteme.node import Node
+from episteme.server.problems import on_error, on_http
+from episteme.server.reads import Reads
+from episteme.server.writes import ENVELOPE_KINDS, Writes
+from stores import StoreError
+from wal import LogError
+
+_OUR_ERRORS = (EpistemeError, LogError, StoreError, CortexError, Exception)
+
+
+class Application:
+    """The app, and what must be closed after it."""
+
+    def __init__(self, node: Node, config: ServerConfig) -> None:
+        self._writes = Writes(node, config)
+        self._reads = Reads(node, config)
+        # An endpoint class: for Starlette, an ASGI application of its own.
+        envelopes = [Route(path, _Envelope(self._writes), methods=["POST"]) for path in ENVELOPE_KINDS]
+        self.routes: list[BaseRoute] = [*envelopes, *self._writes.routes(), *self._reads.routes()]
+        self._router = Starlette(
+            routes=self.routes, exception_handlers={**dict.fromkeys(_OUR_ERRORS, on_error), HTTPException: on_http}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the most frequent request over at once, all others to the router."""
+        if scope["type"] == "http" and scope["method"] == HTTPMethod.POST and scope["path"] in ENVELOPE_KINDS:
+            await self._writes.envelope(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
+
+    def close(self) -> None:
+        """Wait for what still runs on threads."""
+        self._writes.close()
+        self._reads.close()
+
+
+class _Envelope:
+    """So that the router knows the path, for 405 and for the list of routes."""
+
+    def __init__(self, writes: Writes) -> None:
+        self._writes = writes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._writes.envelope(scope, receive, send)

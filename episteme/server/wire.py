@@ -1,0 +1,119 @@
+"""Between HTTP and the node: bodies with a bound, strict parameters, answers with positions."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from episteme.errors import (
+    FieldProblem,
+    InvalidParameter,
+    Malformed,
+    TooLarge,
+    UnknownParameter,
+    UnsupportedMedia,
+)
+from episteme.node import Node
+from episteme.parameters import check_wait, parse_duration_s
+from episteme.server.mailbox import post
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
+    """The whole body.  Raises: TooLarge as soon as that is known; UnsupportedMedia; Malformed."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > bytes_max:
+            raise TooLarge(f"the body has {int(value)} bytes; at most {bytes_max} are taken")
+        if name == b"content-encoding" and value != b"identity":
+            raise UnsupportedMedia(f"content encoding {value[:40].decode('latin-1')!r} is not read here")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Malformed("the connection was closed before the body was whole")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > bytes_max:
+            raise TooLarge(f"the body has more than {bytes_max} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def parameters(scope: Scope, allowed: Sequence[str]) -> dict[str, str]:
+    """The query parameters.  Raises: UnknownParameter; InvalidParameter for one given twice."""
+    found: dict[str, str] = {}
+    if not scope["query_string"]:
+        return found
+    for name, value in QueryParams(scope["query_string"]).multi_items():
+        if name not in allowed:
+            detail = f"{name[:80]!r} is not a parameter of {scope['path']}; there are {', '.join(allowed) or 'none'}"
+            raise UnknownParameter(detail, errors=(FieldProblem(name[:80], "is not a parameter here"),))
+        if name in found:
+            raise InvalidParameter(f"{name} is given twice", errors=(FieldProblem(name, "is given twice"),))
+        found[name] = value
+    return found
+
+
+def wait_of(found: dict[str, str], node: Node) -> float | None:
+    """The wait parameter in seconds, checked against its bound."""
+    if "wait" not in found:
+        return None
+    wait_s = parse_duration_s("wait", found["wait"])
+    check_wait(wait_s, node.config.wait_s_max)
+    return wait_s
+
+
+async def applied(node: Node, seq: int, timeout_s: float) -> bool:
+    """Wait, without a thread, until event seq is readable.  Raises: FoldStopped and the like."""
+    loop = asyncio.get_running_loop()
+    reached: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: Exception | None) -> None:
+        post(loop, lambda: _settle(reached, error))
+
+    node.runner.watermark.on_applied(seq, tell)
+    done, _ = await asyncio.wait([reached], timeout=timeout_s)
+    if not done:
+        return False
+    reached.result()
+    return True
+
+
+def answer(
+    node: Node, body: Any, status: int = 200, *, read: bool = False, headers: dict[str, str] | None = None
+) -> Response:
+    """A JSON answer with the log's position, and for reads the fold's."""
+    return raw_answer(node, _encode(body), status, read=read, headers=headers)
+
+
+def raw_answer(
+    node: Node,
+    body: bytes,
+    status: int = 200,
+    *,
+    read: bool = False,
+    headers: dict[str, str] | None = None,
+    media_type: str = "application/json",
+) -> Response:
+    """As answer, for a body that is bytes already."""
+    headers = headers or {}
+    headers["Episteme-Seq"] = str(node.end_seq)
+    if read:
+        headers["Episteme-Applied"] = str(node.applied_seq)
+    return Response(body, status, headers, media_type)
+
+
+def _settle(future: "asyncio.Future[None]", error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

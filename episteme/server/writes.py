@@ -1,0 +1,120 @@
+"""POST handlers: parse, call the node, render."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from episteme.api import IngestResult, IngestSummary, Receipt
+from episteme.config import ServerConfig
+from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded, TooLarge
+from episteme.gate import split_lines
+from episteme.node import Node
+from episteme.server.mailbox import Mailbox
+from episteme.server.problems import on_error
+from episteme.server.wire import answer, applied, parameters, raw_answer, read_body, wait_of
+from model import SignedEvent, kind_of
+
+# The endpoints that take one envelope, and the kind of event that each is for.
+ENVELOPE_KINDS = {
+    "/v1/assertions": "assertion",
+    "/v1/assert": "assertion",
+    "/v1/votes": "vote",
+    "/v1/vote": "vote",
+    "/v1/epochs": "epoch",
+    "/v1/epoch": "epoch",
+    "/v1/events": None,
+}
+_STATUS_BY_RECEIPT = {
+    "accepted": HTTPStatus.ACCEPTED,
+    "duplicate": HTTPStatus.OK,
+    "applied": HTTPStatus.CREATED,
+}
+_NDJSON = "application/x-ndjson"
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class Writes:
+    """The write endpoints of one node."""
+
+    def __init__(self, node: Node, config: ServerConfig) -> None:
+        self._node = node
+        self._config = config
+        self._ingesting = 0
+        self._mailbox = Mailbox()
+        self._threads = ThreadPoolExecutor(config.ingest_concurrency_max, thread_name_prefix="ingest")
+
+    def routes(self) -> list[Route]:
+        """The routes that are not for one envelope."""
+        return [Route("/v1/ingest", self.ingest, methods=["POST"])]
+
+    def close(self) -> None:
+        """Wait for ingests in flight."""
+        self._threads.shutdown(wait=True)
+
+    async def envelope(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One envelope, on bare ASGI: the endpoint that is called most passes no router and no middleware."""
+        try:
+            response = await self._submit(scope, receive)
+        except Exception as error:
+            response = await on_error(Request(scope), error)
+        await response(scope, receive, send)
+
+    async def _submit(self, scope: Scope, receive: Receive) -> Response:
+        """Answered after the fsync, or with wait once it is readable."""
+        wait_s = wait_of(parameters(scope, ("wait",)), self._node)
+        signed = self._node.admit(await read_body(scope, receive, self._node.config.envelope_bytes_max))
+        _check_kind(signed, ENVELOPE_KINDS[scope["path"]])
+        told, deliver = self._mailbox.expect()
+        self._node.submit_later(signed, "http", deliver)
+        outcome = await told
+        if isinstance(outcome, EpistemeError):
+            raise outcome
+        if wait_s is not None and await applied(self._node, outcome.seq, wait_s) and outcome.status == "accepted":
+            outcome = Receipt(outcome.hash, outcome.seq, "applied")
+        return answer(self._node, outcome, _STATUS_BY_RECEIPT[outcome.status])
+
+    async def ingest(self, request: Request) -> Response:
+        """Many envelopes, a line each; the whole body is read before the first answer."""
+        parameters(request.scope, ())
+        if self._ingesting >= self._config.ingest_concurrency_max:
+            raise Overloaded(f"{self._ingesting} ingests are running", retry_after_s=1)
+        self._ingesting += 1
+        try:
+            body = await read_body(request.scope, request.receive, self._config.ingest_bytes_max)
+            loop = asyncio.get_running_loop()
+            answered = await loop.run_in_executor(self._threads, self._ingest_body, body)
+        finally:
+            self._ingesting -= 1
+        return raw_answer(self._node, answered, media_type=_NDJSON)
+
+    def _ingest_body(self, body: bytes) -> bytes:
+        lines = list(split_lines(body))
+        if len(lines) > self._config.ingest_lines_max:
+            raise TooLarge(f"the body has {len(lines)} lines; at most {self._config.ingest_lines_max} are taken")
+        results = self._node.ingest_lines(lines, "ingest")
+        return _encode_lines([*results, {"summary": summarize(results)}])
+
+
+def summarize(results: Sequence[IngestResult]) -> IngestSummary:
+    """How many lines ended how."""
+    statuses = [result.status for result in results]
+    return IngestSummary(
+        lines=len(results),
+        accepted=statuses.count("accepted"),
+        duplicate=statuses.count("duplicate"),
+        refused=statuses.count("refused"),
+    )
+
+
+def _check_kind(signed: SignedEvent, kind: str | None) -> None:
+    found = kind_of(signed.event)
+    if kind is not None and found != kind:
+        problem = FieldProblem("/event/kind", f"is {found!r}; this endpoint takes {kind!r}")
+        raise InvalidField(f"{problem.pointer}: {problem.detail}", errors=(problem,))
