@@ -28,6 +28,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     intake: IntakeOptions = IntakeOptions()
     envelope_bytes_max: int = ENVELOPE_BYTES_MAX
     wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
+    catch_up_wait_s: float = 5.0  # how long opening waits for the fold; after that writes are told to come back
     read_wait_s: float = 2.0  # how long min_seq waits when the reader does not say
 
 

@@ -6,11 +6,12 @@ Only wires: nothing here decides what a claim means.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from cortex import FoldStopped, Runner
+from cortex import CortexError, FoldStopped, Runner
 from episteme.answer import make_answer, make_stored
 from episteme.api import Answer, FoldStatus, IngestResult, LogStatus, Receipt, StatusReport, StoredAssertion
 from episteme.authoring import Authoring
@@ -52,6 +53,9 @@ class Node(Authoring):
         self._catch_up_seq = log.durable_end
         self._closed = False
         self.runner.start()
+        if self._catch_up_seq > 0 and self.runner.failure is None:
+            with suppress(CortexError):  # a fold that fails now shows in every answer
+                self.runner.watermark.wait(self._catch_up_seq - 1, config.catch_up_wait_s)
 
     @classmethod
     def open(
@@ -62,7 +66,10 @@ class Node(Authoring):
         config: NodeConfig = NodeConfig(),  # noqa: B008  (immutable)
         clock_ms: Callable[[], int] = system_clock_ms,
     ) -> Self:
-        """Open or create a data folder.  It is ready to write once its fold has caught up with the log.
+        """Open or create a data folder.
+
+        Waits up to catch_up_wait_s for the fold to catch up with the log; if that does not suffice,
+        reads are as of what is folded and writes raise NotReady until it has.
 
         Raises: CannotOpen if another process has it, or it is of another format; Damaged.
         """
