@@ -6,9 +6,9 @@ runner pulls: a burst of events makes larger batches and nothing else.  A fold
 that fails stops the runner, and everybody who waits or asks is told.
 """
 
+import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -19,6 +19,8 @@ from stores import KV, MetaStore, MetaWriter, Staging
 from wal import Frame, Log
 
 Event = TypeVar("Event")
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class RunnerOptions(NamedTuple):
@@ -112,7 +114,7 @@ class Runner(Generic[Event]):
             except Exception as error:  # whatever it is, it must show: waits, health and reads say so
                 stopped = FoldStopped(f"the fold stopped at seq {self.watermark.seq}: {type(error).__name__}: {error}")
                 stopped.__cause__ = error
-                stopped.add_note(traceback.format_exc())
+                _LOGGER.error("%s", stopped, exc_info=error)
                 self.watermark.end(stopped)
                 return
 

@@ -267,7 +267,21 @@ _INNER_CODES: Final = {
     "unsupported-value": "damaged",
 }
 
+# What a stranger is told of a fault on our side: never a path, an errno or a library's words.
+_PUBLIC_DETAILS: Final = {
+    "log-failed": "the log could not be written and takes no more until the server is restarted",
+    "disk-full": "there was no room for the log, and it takes no more until the server is restarted",
+    "fold-stopped": "the fold has stopped: reads are as of where it stopped, writes are still kept",
+    "damaged": "stored bytes are not as they were written",
+    "internal": "something went wrong inside the database",
+}
+
 RETRY_AFTER_S: Final = 1
+
+
+def public_detail(error: EpistemeError) -> str:
+    """The error's detail, without anything of the inside if the fault is ours."""
+    return _PUBLIC_DETAILS.get(error.code, error.detail)
 
 
 def translate(error: Exception) -> EpistemeError:

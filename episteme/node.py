@@ -6,7 +6,7 @@ Only wires: nothing here decides what a claim means.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,7 @@ from episteme.answer import make_answer, make_stored
 from episteme.api import Answer, FoldStatus, IngestResult, LogStatus, Receipt, StatusReport, StoredAssertion
 from episteme.authoring import Authoring
 from episteme.config import NodeConfig
-from episteme.errors import EpistemeError, NotApplied, NotFound, NotReady, translate
+from episteme.errors import EpistemeError, NotApplied, NotFound, NotReady, public_detail, translate
 from episteme.folds import FOLDS, LoggedEvent, decode_frame
 from episteme.gate import Deliver, Intake, Outcome, admit, check_audience
 from episteme.parameters import check_wait, make_question, parse_hash
@@ -114,11 +114,11 @@ class Node(Authoring):
         if self._closed:
             reasons.append("closing")
         if self.log.failure is not None:
-            reasons.append(f"log: {self.log.failure}")
-        if self.runner.failure is not None:
-            reasons.append(f"fold: {self.runner.failure}")
+            reasons.append(public_detail(translate(self.log.failure)))
+        if isinstance(self.runner.failure, FoldStopped):
+            reasons.append(public_detail(translate(self.runner.failure)))
         elif not self.caught_up:
-            reasons.append(f"fold: catching up, {self.runner.watermark.seq} of {self._catch_up_seq} events")
+            reasons.append(f"catching up: {self.runner.watermark.seq} of {self._catch_up_seq} events are folded")
         return reasons
 
     @property
@@ -265,13 +265,13 @@ class Node(Authoring):
                 first_seq=self.log.first_seq,
                 size_bytes=self.log.size_bytes,
                 epoch=self.log.epoch,
-                failure=None if self.log.failure is None else str(self.log.failure),
+                failure=None if self.log.failure is None else translate(self.log.failure).code,
             ),
             fold=FoldStatus(
                 applied_seq=self.applied_seq,
                 lag=self.runner.lag,
                 versions={fold.name: fold.version for fold in FOLDS},
-                failure=str(failure) if isinstance(failure, FoldStopped) else None,
+                failure=translate(failure).code if isinstance(failure, FoldStopped) else None,
             ),
             store_bytes=self.store.size_bytes(),
         )
@@ -281,10 +281,11 @@ class Node(Authoring):
         if self._closed:
             return
         self._closed = True
-        self.intake.close()
-        self.runner.close()
-        self.store.close()
-        self.log.close()
+        with ExitStack() as closing:  # from the last to the first, whatever fails on the way
+            closing.callback(self.log.close)
+            closing.callback(self.store.close)
+            closing.callback(self.runner.close)
+            closing.callback(self.intake.close)
 
     def __enter__(self) -> Self:
         return self

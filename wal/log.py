@@ -9,6 +9,7 @@ Source: docs/format-log.md.
 """
 
 import errno
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ from wal.format import (
 from wal.reading import Durable, Hint, read_frames
 from wal.recovery import Recovered, TornTail, recover
 from wal.segment import Place, Segment, create_segment, open_segment, segment_paths
+
+_LOGGER = logging.getLogger(__name__)
 
 LOCK_NAME: Final = "LOCK"
 
@@ -326,6 +329,7 @@ class FileLog:
             self._files.sync(segment.handle)
         except OSError as second:
             failure.add_note(f"the undurable tail could not be cut: {second}")
+        _LOGGER.error("%s", failure, exc_info=error)
         with self._lock:
             self._failure = failure
             self._committing = None

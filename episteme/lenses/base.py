@@ -10,6 +10,7 @@ Source: docs/lenses.md.
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from stores import GroupRow, Resolution, Status
 DIGITS: Final = 6
 AGREED_CONFLICT_BELOW: Final = 0.4
 AGREED_SHARE_FROM: Final = 0.8
+_AGREED_SHARE_EXACT: Final = Fraction(str(AGREED_SHARE_FROM))  # a share of just under it is not enough
 
 
 class Lens(Protocol):
@@ -64,23 +66,25 @@ def shares(ranking: Sequence[Scored]) -> list[float]:
     return [round(one.weight / total, DIGITS) for one in ranking]
 
 
-def conflict(parts: Sequence[float]) -> float:
+def conflict(weights: Sequence[int]) -> float:
     """Shannon entropy of the shares over the log of their number: 0 for one value, 1 for equal opposites."""
-    if len(parts) < 2:
+    total = sum(weights)
+    if len(weights) < 2:
         return 0.0
-    entropy = -math.fsum(part * math.log(part) for part in parts if part > 0)
-    return min(1.0, abs(round(entropy / math.log(len(parts)), DIGITS)))
+    if total == 0:
+        return 1.0
+    entropy = -math.fsum(weight / total * math.log(weight / total) for weight in weights if weight)
+    return min(1.0, abs(round(entropy / math.log(len(weights)), DIGITS)))
 
 
-def status_of(parts: Sequence[float], conflict_value: float) -> Status:
+def status_of(weights: Sequence[int], conflict_value: float) -> Status:
     """One word for how much the claims disagree."""
-    if not parts:
+    if not weights:
         return "none"
-    if len(parts) == 1:
+    if len(weights) == 1:
         return "unanimous"
-    if conflict_value < AGREED_CONFLICT_BELOW or max(parts) >= AGREED_SHARE_FROM:
-        return "agreed"
-    return "contested"
+    agreed = conflict_value < AGREED_CONFLICT_BELOW or 0 < _AGREED_SHARE_EXACT * sum(weights) <= max(weights)
+    return "agreed" if agreed else "contested"
 
 
 def nothing(lens: Lens) -> Resolution:
@@ -88,21 +92,20 @@ def nothing(lens: Lens) -> Resolution:
     return Resolution(lens.name, lens.version, "none", None, 0.0, 0.0, None, 0, ())
 
 
-def resolution(
-    lens: Lens, ranking: Sequence[Scored], parts: Sequence[float], *, confidence: float, margin: float | None
-) -> Resolution:
+def resolution(lens: Lens, ranking: Sequence[Scored], *, confidence: float, margin: float | None) -> Resolution:
     """The resolution of a ranking that is not empty."""
-    conflict_value = conflict(parts)
+    weights = [one.weight for one in ranking]
+    conflict_value = conflict(weights)
     return Resolution(
         lens=lens.name,
         lens_version=lens.version,
-        status=status_of(parts, conflict_value),
+        status=status_of(weights, conflict_value),
         winner=ranking[0].best.digest,
         confidence=round(confidence, DIGITS),
         conflict=conflict_value,
         margin=None if margin is None else round(margin, DIGITS),
         candidates_count=sum(len(one.group.candidates) for one in ranking),
-        groups=tuple(_group_row(one, part) for one, part in zip(ranking, parts, strict=True)),
+        groups=tuple(_group_row(one, part) for one, part in zip(ranking, shares(ranking), strict=True)),
     )
 
 

@@ -139,10 +139,10 @@ def newest_stages(candidates: Sequence[Candidate]) -> list[Candidate]:
     parent_of = {c.digest: parent.digest for c in candidates if (parent := _moved_by(c, by_digest)) is not None}
     if not parent_of:
         return list(candidates)
+    moved = set(parent_of.values())
     chains: dict[bytes, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         chains[_root(candidate.digest, parent_of)].append(candidate)
-    moved = set(parent_of.values())
     return [_newest(chain, moved) for chain in chains.values()]
 
 
@@ -155,8 +155,13 @@ def _moved_by(candidate: Candidate, by_digest: dict[bytes, Candidate]) -> Candid
 
 
 def _root(digest: bytes, parent_of: dict[bytes, bytes]) -> bytes:
+    """Where the chain begins; the path to it is shortened, so that long chains cost no more than short ones."""
+    path = []
     while digest in parent_of:  # ends: a hash cannot contain itself
+        path.append(digest)
         digest = parent_of[digest]
+    for passed in path:
+        parent_of[passed] = digest
     return digest
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from episteme.lenses.base import Scored, nothing, ranked, resolution, shares
+from episteme.lenses.base import Scored, nothing, ranked, resolution
 from episteme.lenses.candidate import Group
 from stores import MICROS, Resolution
 
@@ -35,7 +35,7 @@ class Recency:
         ranking = ranked(scored)
         gap_ms = None if len(ranking) == 1 else ranking[0].score - ranking[1].score
         confidence = _CONFIDENCE_ALONE if gap_ms is None else _confidence_of(gap_ms)
-        return resolution(self, ranking, shares(ranking), confidence=confidence, margin=gap_ms)
+        return resolution(self, ranking, confidence=confidence, margin=gap_ms)
 
 
 class Confidence:
@@ -57,7 +57,7 @@ class Confidence:
             scored.append(Scored(group, score=best.confidence_micros, weight=best.confidence_micros, best=best))
         ranking = ranked(scored)
         margin = None if len(ranking) == 1 else (ranking[0].score - ranking[1].score) / MICROS
-        return resolution(self, ranking, shares(ranking), confidence=ranking[0].score / MICROS, margin=margin)
+        return resolution(self, ranking, confidence=ranking[0].score / MICROS, margin=margin)
 
 
 def _confidence_of(gap_ms: int) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from episteme.lenses.base import Lens, Scored, nothing, ranked, resolution, shares
+from episteme.lenses.base import Lens, Scored, nothing, ranked, resolution
 from episteme.lenses.candidate import Group
 from stores import Resolution
 
@@ -47,6 +47,7 @@ def _by_share(lens: Lens, scored: Sequence[Scored]) -> Resolution:
     if not scored:
         return nothing(lens)
     ranking = ranked(scored)
-    parts = shares(ranking)
-    margin = None if len(parts) == 1 else parts[0] - parts[1]
-    return resolution(lens, ranking, parts, confidence=parts[0], margin=margin)
+    total = sum(one.weight for one in ranking)
+    share = ranking[0].weight / total if total else 1 / len(ranking)
+    lead = None if len(ranking) == 1 else (ranking[0].weight - ranking[1].weight) / max(total, 1)
+    return resolution(lens, ranking, confidence=share, margin=lead)

@@ -8,7 +8,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from episteme.errors import PROBLEMS, EpistemeError, FieldProblem, MethodNotAllowed, NoSuchPath, translate
+from episteme.errors import (
+    PROBLEMS,
+    Damaged,
+    EpistemeError,
+    FieldProblem,
+    Internal,
+    MethodNotAllowed,
+    NoSuchPath,
+    public_detail,
+    translate,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _LOGGER = logging.getLogger("episteme.server")
@@ -33,7 +43,7 @@ def problem_of(error: EpistemeError) -> Problem:
         type=f"/problems/{error.code}",
         title=row.title,
         status=row.status,
-        detail=error.detail,
+        detail=public_detail(error),
         code=error.code,
         hint=row.hint,
         errors=error.errors,
@@ -53,7 +63,9 @@ async def on_error(request: Request, error: Exception) -> Response:
     """Any error of a handler; one that is the server's fault is logged with all of it, the client told none of that."""
     translated = translate(error)
     if PROBLEMS[translated.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR and translated.retry_after_s is None:
-        _LOGGER.error("%s %s: %s", request.method, request.url.path, translated.code, exc_info=error)
+        # The log and the fold have told of their own failures, with all of it, when they stopped.
+        unexpected = error if isinstance(translated, Internal | Damaged) else None
+        _LOGGER.error("%s %s: %s", request.method, request.url.path, translated.code, exc_info=unexpected)
     return problem_response(translated)
 
 

@@ -228,9 +228,11 @@ class HybridStore:
                 return
             self._closed = True
             self._idle.notify_all()
-        self._retire()
-        self._read.close()
-        self._write.close()
+        try:
+            self._retire()
+        finally:
+            self._read.close()
+            self._write.close()
 
     def _failed(self) -> StoreFailed:
         return StoreFailed(f"the store refuses work until it is reopened: {self._failure}")

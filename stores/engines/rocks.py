@@ -5,6 +5,7 @@ rocksdict, which are bare Exceptions told apart by their text, are translated
 here.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, Self
@@ -14,6 +15,8 @@ import rocksdict
 from keycodec import prefix_end
 from stores.errors import StoreClosed, StoreFailed, StoreLocked
 from stores.kv import Batch
+
+_LOGGER = logging.getLogger(__name__)
 
 _NOT_FOUND = "key not found"  # what a rocksdict snapshot raises, as a bare Exception, for a missing key
 _BLOOM_BITS_PER_KEY = 10  # about one false positive in a hundred: most writes ask for a key that is not there
@@ -134,10 +137,13 @@ class RocksEngine:
         return sum(db.property_int_value(name) or 0 for name in names)
 
     def close(self) -> None:
-        """Close the folder; what was committed is durable already."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        """Close the folder; what was committed is durable already, so a failure here loses nothing."""
+        db, self._db = self._db, None
+        if db is not None:
+            try:
+                db.close()
+            except Exception as error:
+                _LOGGER.warning("RocksDB did not close well: %s", error)
 
     def _open(self) -> rocksdict.Rdict:
         if self._db is None:
