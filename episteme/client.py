@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -109,8 +110,7 @@ class Client(Authoring):
         """As Database.get."""
         params = _present(min_seq=min_seq, wait=None if wait_s is None else _duration(wait_s))
         # Quoted whole: whatever was typed is one path segment, and the server judges it.
-        path = f"/v1/assertions/{httpx2.QueryParams({'h': hash_hex})}".replace("/h=", "/", 1)
-        return _read(self._send("GET", path, params), StoredAssertion)
+        return _read(self._send("GET", f"/v1/assertions/{quote(hash_hex, safe='')}", params), StoredAssertion)
 
     def status(self) -> StatusReport:
         """As Database.status."""
