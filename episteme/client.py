@@ -18,7 +18,7 @@ import msgspec
 from episteme.api import Answer, IngestResult, Receipt, StatusReport, StoredAssertion
 from episteme.authoring import Authoring
 from episteme.config import DEFAULT_URL
-from episteme.errors import PROBLEMS, EpistemeError, FieldProblem, Internal, Unreachable
+from episteme.errors import PROBLEMS, EpistemeError, FieldProblem, Internal, InvalidParameter, Unreachable
 from model import SignedEvent, SigningKey, encode_envelope, kind_of
 
 INGEST_LINES: Final = 500  # a request of a few hundred kilobytes: the server verifies it in about 20 ms
@@ -49,16 +49,21 @@ class Client(Authoring):
     """A server, by its address.  Thread-safe.  Offers the Database API."""
 
     def __init__(self, url: str = DEFAULT_URL, *, key: SigningKey | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        """Nothing is sent yet; timeout_s bounds each request."""
+        """Nothing is sent yet; timeout_s bounds each request.
+
+        Raises: InvalidParameter if url is not an http address.
+        """
         self.key = key
         self.url = url.rstrip("/")
         self.clock_ms = lambda: time.time_ns() // 1_000_000
+        if not self.url.startswith(("http://", "https://")):
+            raise InvalidParameter(f"{url!r} is not an address such as {DEFAULT_URL}")
         try:
             self._http = httpx2.Client(
                 base_url=self.url, timeout=httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S), trust_env=False
             )
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError) as error:
-            raise Unreachable(f"{url!r} is not an address: {error}") from error
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise InvalidParameter(f"{url!r} is not an address: {error}") from error
 
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """As Database.submit."""

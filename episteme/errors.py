@@ -222,7 +222,7 @@ _ROWS: Final[tuple[tuple[int, int, type[EpistemeError], str, str], ...]] = (
     ),
     (422, EXIT_REFUSED, WrongAudience, "Wrong audience", "Send it to the database that its audience names."),
     (400, EXIT_USAGE, UnknownParameter, "Unknown parameter", "Check the spelling: an unknown name is never ignored."),
-    (422, EXIT_USAGE, InvalidParameter, "Invalid parameter", "See docs/http.md for what this parameter takes."),
+    (422, EXIT_USAGE, InvalidParameter, "Invalid parameter", "See docs/http.md, or --help, for what it takes."),
     (422, EXIT_USAGE, UnknownLens, "Unknown lens", "The lenses are recency, consensus, confidence and votes."),
     (
         422,

@@ -98,9 +98,11 @@ class GoldStandard(GovernanceBase, frozen=True, kw_only=True, tag="gold_standard
     predicate: str
     object: AnyValue
     tolerance: Tolerance | UnsetType = UNSET
-    removed: Literal[True] | UnsetType = UNSET
+    removed: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
+        if self.removed is False:
+            raise FieldRule("removed", "is true or left out")
         check_label("subject", self.subject, SUBJECT_BYTES_MAX)
         check_label("predicate", self.predicate, PREDICATE_BYTES_MAX)
 

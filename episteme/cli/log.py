@@ -11,7 +11,7 @@ from episteme.check import ClaimCheck, check_claims
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json, print_table, shown_lines, talk
 from episteme.cli.session import OutputOption
 from episteme.config import DEFAULT_DATA
-from episteme.errors import EXIT_VERIFICATION, NotFound
+from episteme.errors import EXIT_VERIFICATION, CannotOpen
 from episteme.node import LOG_FOLDER
 from wal import LogError
 
@@ -47,7 +47,7 @@ def verify(
             task = progress.add_task("verifying", total=None)
             found = check_claims(path, lambda count: progress.advance(task, count))
     except LogError as error:
-        fail(NotFound(str(error)))
+        fail(CannotOpen(str(error)))
     _print_found(found, chosen(output))
     if found.damaged:
         raise typer.Exit(EXIT_VERIFICATION)

@@ -74,6 +74,11 @@ def shown(text: str) -> str:
     return text if len(text) <= _CELL_CHARS_MAX else text[: _CELL_CHARS_MAX - 1] + "…"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, one or many."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def short(hash_hex: str) -> str:
     """The first digits of a hash, enough for a person."""
     return hash_hex[:12]
@@ -83,7 +88,8 @@ def fail(error: EpistemeError) -> NoReturn:
     """Say what, why and what to do, then leave with the code's exit code."""
     talk.print(Text.assemble(("error: ", "bold red"), shown_lines(error.detail)))
     for problem in error.errors:
-        talk.print(Text(f"  {problem.pointer}: {shown_lines(problem.detail)}"))
+        if problem.detail not in error.detail:
+            talk.print(Text(f"  {problem.pointer}: {shown_lines(problem.detail)}"))
     talk.print(Text(f"  hint: {error.hint}"))
     talk.print(Text(f"  code: {error.code}", style="dim"))
     raise typer.Exit(PROBLEMS[error.code].exit_code)

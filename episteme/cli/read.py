@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from episteme.api import Answer, AnswerGroup, StatusReport, StoredAssertion
-from episteme.cli.output import Output, chosen, print_fields, print_json, print_table, short, shown
+from episteme.cli.output import Output, chosen, counted, print_fields, print_json, print_table, short, shown
 from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database
 from episteme.errors import EXIT_FAILED, EXIT_NOTHING
 from episteme.lenses import DEFAULT_LENS, LENSES
@@ -64,7 +64,10 @@ def get(
 
 
 def status(url: Url = URL_DEFAULT, data: Data = None, output: OutputOption = None) -> None:
-    """Show positions, lag, sizes and versions; exit code 1 if the database is not ready."""
+    """Show positions, lag, sizes and versions.
+
+    Exit code 1 if the database is not ready.
+    """
     with database(url, data) as db:
         report = db.status()
     if chosen(output) is Output.TABLE:
@@ -85,7 +88,7 @@ def _print_answer(answer: Answer) -> None:
             ("lens", f"{answer.lens.name}/{answer.lens.version}"),
             ("confidence", f"{answer.confidence:.2f}"),
             ("conflict", f"{answer.conflict:.2f} ({answer.status})"),
-            ("claims", f"{answer.candidates_count} with {answer.groups_count} values"),
+            ("claims", f"{answer.candidates_count:,} with {counted(answer.groups_count, 'value')}"),
             ("as of", f"seq {answer.seq}"),
             ("assertion", answer.winner.hash),
         ]
