@@ -111,6 +111,8 @@ class Runner(Generic[Event]):
                     self._pace(next_commit_s)
                     self.run_once()
                     next_commit_s = time.monotonic() + self._options.commit_interval_s
+                elif self._log.ended:  # nothing will come any more: wait to be closed
+                    self._stopping.wait()
             except Exception as error:  # whatever it is, it must show: waits, health and reads say so
                 stopped = FoldStopped(f"the fold stopped at seq {self.watermark.seq}: {type(error).__name__}: {error}")
                 stopped.__cause__ = error
@@ -144,8 +146,9 @@ def bind(store: KV, log_id: bytes, versions: dict[str, int]) -> int:
             state = Staging(snapshot)
             MetaWriter(state).put_origin(log_id, versions)
             MetaWriter(state).put_cursor(0)
-            store.commit(state.batch)
-            return 0
+    if found_log is None:
+        store.commit(state.batch)
+        return 0
     if found_log != log_id:
         raise WrongLog(f"the state is a fold of log {found_log.hex()}, this log is {log_id.hex()}")
     if found_versions != versions:

@@ -1,13 +1,19 @@
 """How far a fold is, and who waits for it."""
 
+import logging
 import threading
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 from cortex.errors import CortexError
 
+_LOGGER = logging.getLogger(__name__)
+
 Reached = Callable[[CortexError | None], None]
+Cancel = Callable[[], None]
+
+_SLACK = 64  # cancelled entries that the heap may hold beside as many again as there are waiters
 
 
 class Watermark:
@@ -16,8 +22,9 @@ class Watermark:
     def __init__(self, seq: int) -> None:
         self._seq = seq
         self._lock = threading.Lock()
-        self._waiting: list[tuple[int, int, Reached]] = []  # a heap by seq, then by arrival
-        self._arrival = count()
+        self._waiting: list[tuple[int, int]] = []  # a heap of seqs and arrivals
+        self._reached: dict[int, Reached] = {}  # by arrival; an arrival that is not here was cancelled
+        self._arrivals = count()
         self._error: CortexError | None = None
 
     @property
@@ -30,17 +37,26 @@ class Watermark:
         """Why the watermark will not move any more, if it will not."""
         return self._error
 
-    def on_applied(self, seq: int, reached: Reached) -> None:
+    @property
+    def waiting_count(self) -> int:
+        """How many wait."""
+        return len(self._reached)
+
+    def on_applied(self, seq: int, reached: Reached) -> Cancel:
         """Call back once event seq is applied, with None, or with the error that prevents it.
 
-        At once if that is known already, else in the fold's thread: it must not block.
+        At once if that is known already, else in the fold's thread: it must not block.  What is
+        returned takes the wish back; after that the callback may still run if it was on its way.
         """
         with self._lock:
             if self._seq <= seq and self._error is None:
-                heappush(self._waiting, (seq, next(self._arrival), reached))
-                return
+                arrival = next(self._arrivals)
+                heappush(self._waiting, (seq, arrival))
+                self._reached[arrival] = reached
+                return lambda: self._cancel(arrival)
             error = self._error if self._seq <= seq else None
         reached(error)
+        return _nothing
 
     def wait(self, seq: int, timeout_s: float) -> bool:
         """Wait until event seq is applied; False if the time ran out.
@@ -55,8 +71,9 @@ class Watermark:
                 outcome.append(error)
             done.set()
 
-        self.on_applied(seq, reached)
+        cancel = self.on_applied(seq, reached)
         if not done.wait(timeout_s):
+            cancel()
             return False
         if outcome:
             raise outcome[0]
@@ -64,20 +81,40 @@ class Watermark:
 
     def advance(self, seq: int) -> None:
         """Move to seq and tell those who waited for less."""
-        reached: list[Reached] = []
+        told: list[Reached] = []
         with self._lock:
             assert seq >= self._seq, (seq, self._seq)
             self._seq = seq
             while self._waiting and self._waiting[0][0] < seq:
-                reached.append(heappop(self._waiting)[2])
-        for callback in reached:
-            callback(None)
+                reached = self._reached.pop(heappop(self._waiting)[1], None)
+                if reached is not None:
+                    told.append(reached)
+        _tell(told, None)
 
     def end(self, error: CortexError) -> None:
         """Tell everybody who waits, and everybody who will, that nothing more comes."""
         with self._lock:
             self._error = error
-            reached = [callback for _, _, callback in self._waiting]
+            told = [self._reached[arrival] for _, arrival in sorted(self._waiting) if arrival in self._reached]
             self._waiting.clear()
-        for callback in reached:
-            callback(error)
+            self._reached.clear()
+        _tell(told, error)
+
+    def _cancel(self, arrival: int) -> None:
+        with self._lock:
+            self._reached.pop(arrival, None)
+            if len(self._waiting) > 2 * len(self._reached) + _SLACK:
+                self._waiting = [entry for entry in self._waiting if entry[1] in self._reached]
+                heapify(self._waiting)
+
+
+def _tell(told: list[Reached], error: CortexError | None) -> None:
+    for reached in told:
+        try:
+            reached(error)
+        except Exception:
+            _LOGGER.exception("a watermark callback failed; the others and the fold go on")
+
+
+def _nothing() -> None:
+    """There is nothing to take back."""

@@ -32,9 +32,9 @@ class IngestResult(Struct, frozen=True, omit_defaults=True):
     """What became of one line: a receipt, or a refusal with its code."""
 
     line: int
+    status: ReceiptStatus | Literal["refused"]
     hash: str | None = None
     seq: int | None = None
-    status: ReceiptStatus | Literal["refused"] = "accepted"
     code: str | None = None
     detail: str | None = None
     errors: tuple[FieldProblem, ...] = ()

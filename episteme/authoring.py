@@ -44,12 +44,20 @@ def object_of(value: Value) -> AnyValue:
     raise TypeError(f"a claim's value is str, bool, int, float, Decimal or an object value, not {type(value).__name__}")
 
 
-def decimal_text(value: str | float | Decimal) -> str:
-    """A decimal in the plain spelling that confidence and weight take, with at most 6 digits after the point."""
+def decimal_text(value: str | float | Decimal, field: str = "value") -> str:
+    """A decimal in the plain spelling that confidence and weight take, with at most 6 digits after the point.
+
+    Raises: FieldRule for one that is not finite.
+    """
     if isinstance(value, str):
         return value
-    text = f"{round(Decimal(str(value)), 6):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise FieldRule(field, "is not finite")
+    if abs(number) > 1:
+        return f"{number:g}"  # out of range whatever it is: the event's own rule says so
+    text = f"{round(number, 6):f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
 
 
 class Authoring:
@@ -93,7 +101,7 @@ class Authoring:
                 subject=subject,
                 predicate=predicate,
                 object=object_of(value),
-                confidence=decimal_text(confidence),
+                confidence=decimal_text(confidence, "confidence"),
                 source_class=source_class,
                 lifecycle=lifecycle,
                 timestamp=self.clock_ms() if timestamp is None else timestamp,
@@ -128,7 +136,7 @@ class Authoring:
                 timestamp=self.clock_ms() if timestamp is None else timestamp,
                 assertion=assertion,
                 subject=subject,
-                weight=decimal_text(weight),
+                weight=decimal_text(weight, "weight"),
                 reason=UNSET if reason is None else reason,
             )
         except FieldRule as rule:

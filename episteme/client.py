@@ -4,13 +4,12 @@ Every error is an EpistemeError of the class that the server's code names, so
 that a program need not know whether it talks to a Node or to a Client.
 """
 
+import random
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import httpx2
 import msgspec
@@ -18,8 +17,20 @@ import msgspec
 from episteme.api import Answer, IngestResult, Receipt, StatusReport, StoredAssertion
 from episteme.authoring import Authoring
 from episteme.config import DEFAULT_URL
-from episteme.errors import PROBLEMS, EpistemeError, FieldProblem, Internal, InvalidParameter, Unreachable
-from model import SignedEvent, SigningKey, encode_envelope, kind_of
+from episteme.errors import (
+    PROBLEMS,
+    EpistemeError,
+    FieldProblem,
+    Internal,
+    InvalidParameter,
+    Malformed,
+    NotReady,
+    Overloaded,
+    Unreachable,
+)
+from episteme.gate import envelope_line
+from episteme.parameters import check_pair, parse_hash
+from model import SignedEvent, SigningKey, kind_of
 
 INGEST_LINES: Final = 500  # a request of a few hundred kilobytes: the server verifies it in about 20 ms
 INGEST_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -38,11 +49,12 @@ class _Problem(msgspec.Struct, frozen=True):
     errors: tuple[FieldProblem, ...] = ()
 
 
-class _IngestLine(IngestResult, frozen=True, omit_defaults=True):
-    """A result line, or the summary that ends the answer."""
+class _Line(NamedTuple):
+    """One item of an ingest: its number from 1, and its line or the refusal that it got here."""
 
-    line: int = 0
-    summary: msgspec.Raw = msgspec.Raw(b"")
+    number: int
+    data: bytes
+    refusal: IngestResult | None
 
 
 class Client(Authoring):
@@ -55,6 +67,7 @@ class Client(Authoring):
         """
         self.key = key
         self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
         self.clock_ms = lambda: time.time_ns() // 1_000_000
         if not self.url.startswith(("http://", "https://")):
             raise InvalidParameter(f"{url!r} is not an address such as {DEFAULT_URL}")
@@ -69,20 +82,18 @@ class Client(Authoring):
         """As Database.submit."""
         path = {"assertion": "/v1/assertions", "vote": "/v1/votes"}.get(kind_of(signed.event), "/v1/events")
         params = {} if wait_s is None else {"wait": _duration(wait_s)}
-        return _read(self._send("POST", path, params, encode_envelope(signed)), Receipt)
+        return _read(self._send("POST", path, params, envelope_line(signed)), Receipt)
 
     def ingest(self, events: Iterable[SignedEvent | bytes]) -> Iterator[IngestResult]:
         """As Database.ingest; a few batches are in flight, and no more of the iterable is held than that."""
-        done = 0
         with ThreadPoolExecutor(INGEST_IN_FLIGHT, thread_name_prefix="ingest") as threads:
-            sent: deque[tuple[int, Future[list[IngestResult]]]] = deque()
+            sent: deque[Future[list[IngestResult]]] = deque()
             for batch in _batches(events):
-                sent.append((done, threads.submit(self._send_batch, batch)))
-                done += len(batch)
+                sent.append(threads.submit(self._send_batch, batch))
                 if len(sent) > INGEST_IN_FLIGHT:
-                    yield from _numbered(*sent.popleft())
+                    yield from sent.popleft().result()
             while sent:
-                yield from _numbered(*sent.popleft())
+                yield from sent.popleft().result()
 
     def query(
         self,
@@ -98,6 +109,7 @@ class Client(Authoring):
         limit: int | None = None,
     ) -> Answer:
         """As Database.query."""
+        check_pair(subject, predicate)
         params = _present(
             subject=subject,
             predicate=predicate,
@@ -115,7 +127,8 @@ class Client(Authoring):
         """As Database.get."""
         params = _present(min_seq=min_seq, wait=None if wait_s is None else _duration(wait_s))
         # Quoted whole: whatever was typed is one path segment, and the server judges it.
-        return _read(self._send("GET", f"/v1/assertions/{quote(hash_hex, safe='')}", params), StoredAssertion)
+        path = f"/v1/assertions/{parse_hash(hash_hex).hex()}"
+        return _read(self._send("GET", path, params), StoredAssertion)
 
     def status(self) -> StatusReport:
         """As Database.status."""
@@ -132,37 +145,64 @@ class Client(Authoring):
         self.close()
 
     def _send(self, method: str, path: str, params: dict[str, str], body: bytes | None = None) -> bytes:
-        """One request; the body of a good answer.  Raises: EpistemeError."""
+        """One request; the body of a good answer.
+
+        A server that has too much to do says when to come back, and every request may be sent again:
+        it is, until the time for it is over.
+        Raises: EpistemeError.
+        """
+        give_up_s = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                response = self._http.request(method, path, params=params, content=body)
+            except httpx2.TransportError as error:
+                raise Unreachable(f"{self.url} does not answer: {error or type(error).__name__}") from error
+            if response.status_code < httpx2.codes.BAD_REQUEST:
+                return response.content
+            refusal = _error_of(response)
+            pause_s = (refusal.retry_after_s or 0) * random.uniform(0.5, 1.0)  # noqa: S311  (not for secrets)
+            if not isinstance(refusal, Overloaded | NotReady) or not pause_s or time.monotonic() + pause_s > give_up_s:
+                raise refusal
+            time.sleep(pause_s)
+
+    def _send_batch(self, batch: list[_Line]) -> list[IngestResult]:
+        """Send what can be sent; the results of all, numbered as the caller counts."""
+        sendable = [line for line in batch if line.data]
+        answered = iter(self._send("POST", "/v1/ingest", {}, b"\n".join(line.data for line in sendable)).splitlines())
+        results = []
+        for line in batch:
+            result = line.refusal or _read(next(answered), IngestResult)
+            results.append(msgspec.structs.replace(result, line=line.number))
+        return results
+
+
+def _lines(events: Iterable[SignedEvent | bytes]) -> Iterator[_Line]:
+    """Each item as one line, or with the reason why it cannot be one."""
+    for number, event in enumerate(events, 1):
         try:
-            response = self._http.request(method, path, params=params, content=body)
-        except httpx2.TransportError as error:
-            raise Unreachable(f"{self.url} does not answer: {error or type(error).__name__}") from error
-        if response.status_code >= httpx2.codes.BAD_REQUEST:
-            raise _error_of(response)
-        return response.content
+            # A line break within JSON is white space: an envelope on two lines is still one.
+            data = event.strip().replace(b"\n", b" ") if isinstance(event, bytes) else envelope_line(event)
+            if not data:
+                raise Malformed("the line is blank")
+        except EpistemeError as error:
+            refusal = IngestResult(number, "refused", code=error.code, detail=error.detail, errors=error.errors)
+            yield _Line(number, b"", refusal)
+        else:
+            yield _Line(number, data, None)
 
-    def _send_batch(self, batch: list[bytes]) -> list[IngestResult]:
-        lines = self._send("POST", "/v1/ingest", {}, b"\n".join(batch)).splitlines()
-        return [_read(line, _IngestLine) for line in lines[:-1]]
 
-
-def _batches(events: Iterable[SignedEvent | bytes]) -> Iterator[list[bytes]]:
+def _batches(events: Iterable[SignedEvent | bytes]) -> Iterator[list[_Line]]:
     """Lines in batches that a server takes, by count and by size."""
-    lines = iter(event if isinstance(event, bytes) else encode_envelope(event) for event in events)
-    while batch := list(islice(lines, INGEST_LINES)):
-        size, start = 0, 0
-        for index, line in enumerate(batch):
-            if size + len(line) > INGEST_BYTES_MAX and index > start:
-                yield batch[start:index]
-                size, start = 0, index
-            size += len(line) + 1
-        yield batch[start:]
-
-
-def _numbered(before: int, sent: "Future[list[IngestResult]]") -> Iterator[IngestResult]:
-    """A batch's results, with their lines counted over the whole iterable."""
-    for line in sent.result():
-        yield IngestResult(before + line.line, line.hash, line.seq, line.status, line.code, line.detail, line.errors)
+    batch: list[_Line] = []
+    size = 0
+    for line in _lines(events):
+        if batch and (len(batch) == INGEST_LINES or size + len(line.data) > INGEST_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line.data) + 1
+    if batch:
+        yield batch
 
 
 def _error_of(response: httpx2.Response) -> EpistemeError:

@@ -4,6 +4,7 @@ A key file is three lines of text: ``episteme-key-1``, ``agent {hex}``, ``seed
 {hex}``.  One that others can read is refused, as ssh does.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -62,15 +63,15 @@ class Key(SigningKey):
         path = key_path(name, folder)
         text = f"{HEADER}\nagent {self.agent_hex}\nseed {self.seed.hex()}\n"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-        except FileExistsError as error:
-            raise KeyProblem(f"{path} exists already; keys are never replaced") from error
         except OSError as error:
+            if error.errno == errno.EEXIST and path.is_file():
+                raise KeyProblem(f"{path} exists already; keys are never replaced") from error
             raise KeyProblem(f"{path} cannot be written: {error.strerror}") from error
         return path
 
@@ -112,11 +113,21 @@ def key_names(folder: Path | None = None) -> list[Path]:
 
 def quoted_part(text: str) -> str:
     """Any text as one part of a key name: its slashes no longer make folders."""
-    return quote(text, safe=" !#$&'()+,;=@[]~") or "%"
+    return text.replace("%", "%25").replace("/", "%2F") or "%"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and what is missing above it, all for the owner alone."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _file_name(part: str) -> str:
-    encoded = quote(part, safe=" !#$&'()+,;=@[]~%")
+    try:
+        encoded = quote(part, safe=" !#$&'()+,;=@[]~")
+    except UnicodeEncodeError as error:
+        raise KeyProblem(f"{part!r} is not a key name: it is not text") from error
     if encoded.startswith("."):
         encoded = "%2E" + encoded[1:]
     if len(encoded) > _FILE_NAME_BYTES_MAX:

@@ -6,7 +6,7 @@ Only wires: nothing here decides what a claim means.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -16,13 +16,14 @@ from episteme.answer import make_answer, make_stored
 from episteme.api import Answer, FoldStatus, IngestResult, LogStatus, Receipt, StatusReport, StoredAssertion
 from episteme.authoring import Authoring
 from episteme.config import NodeConfig
-from episteme.errors import EpistemeError, NotApplied, NotFound, NotReady, public_detail, translate
+from episteme.errors import CannotOpen, EpistemeError, NotApplied, NotFound, NotReady, public_detail, translate
 from episteme.folds import FOLDS, LoggedEvent, decode_frame
-from episteme.gate import Deliver, Intake, Outcome, admit, check_audience
-from episteme.parameters import check_wait, make_question, parse_hash
+from episteme.gate import Deliver, Intake, Outcome, admit, readmit
+from episteme.parameters import check_wait, invalid_parameter, make_question, parse_hash
 from episteme.query import Question, ask
+from keycodec import KeyCodecError
 from model import SignedEvent, SigningKey
-from stores import AssertionStore, HybridStore, MetaStore
+from stores import AssertionStore, HybridSnapshot, HybridStore, MetaStore, StoreError
 from wal import FileLog
 
 LOG_FOLDER = "log"
@@ -88,6 +89,8 @@ class Node(Authoring):
             except BaseException:
                 log.close()
                 raise
+        except OSError as error:
+            raise CannotOpen(f"{folder} cannot be opened: {error}") from error
         except Exception as error:
             if getattr(error, "code", None) is None:
                 raise
@@ -140,12 +143,17 @@ class Node(Authoring):
 
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """As Database.submit."""
-        outcome = self.submit_many([signed], "node")[0]
+        if wait_s is not None:
+            check_wait(wait_s, self.config.wait_s_max)
+        outcome = self.submit_many([self._readmit(signed)], "node")[0]
         if isinstance(outcome, EpistemeError):
             raise outcome
         if wait_s is not None and self.wait_applied(outcome.seq, wait_s):
             return Receipt(outcome.hash, outcome.seq, "applied" if outcome.status == "accepted" else outcome.status)
         return outcome
+
+    def _readmit(self, signed: SignedEvent) -> SignedEvent:
+        return readmit(signed, self.database, bytes_max=self.config.envelope_bytes_max)
 
     def submit_many(self, batch: list[SignedEvent], via: str) -> list[Outcome]:
         """Write admitted events in order; one outcome each, all durable.
@@ -153,8 +161,6 @@ class Node(Authoring):
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
         self._check_writable()
-        for signed in batch:
-            check_audience(signed, self.database)
         try:
             return self.intake.ingest(batch, via)
         except Exception as error:
@@ -182,8 +188,7 @@ class Node(Authoring):
         places: list[tuple[int, int]] = []
         for place, (number, line) in enumerate(lines):
             try:
-                signed = self.admit(line) if isinstance(line, bytes) else line
-                check_audience(signed, self.database)
+                signed = self.admit(line) if isinstance(line, bytes) else self._readmit(line)
             except EpistemeError as error:
                 results.append(_refused(number, error))
                 continue
@@ -216,19 +221,14 @@ class Node(Authoring):
 
     def ask(self, question: Question) -> Answer:
         """Answer a question from the newest state, without waiting for anything."""
-        try:
-            with self.store.snapshot() as snapshot:
-                return make_answer(question, ask(snapshot, question), MetaStore(snapshot).cursor() - 1)
-        except Exception as error:
-            if getattr(error, "code", None) is None:
-                raise
-            raise translate(error) from error
+        with self._snapshot() as snapshot:
+            return make_answer(question, ask(snapshot, question), MetaStore(snapshot).cursor() - 1)
 
     def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
         """As Database.get."""
         digest = parse_hash(hash_hex)
         self.await_seq(min_seq, wait_s)
-        with self.store.snapshot() as snapshot:
+        with self._snapshot() as snapshot:
             row = AssertionStore(snapshot).find(digest)
         if row is None:
             raise NotFound(f"no assertion {hash_hex} up to seq {self.applied_seq}")
@@ -236,9 +236,15 @@ class Node(Authoring):
 
     def await_seq(self, min_seq: int | None, wait_s: float | None) -> None:
         """Wait until min_seq is readable.  Raises: NotApplied; InvalidParameter; FoldStopped; NotReady."""
-        if min_seq is None or self.runner.watermark.seq > min_seq:
+        wait_s = self.config.read_wait_s if wait_s is None else wait_s
+        check_wait(wait_s, self.config.wait_s_max)
+        if min_seq is None:
             return
-        if not self.wait_applied(min_seq, self.config.read_wait_s if wait_s is None else wait_s):
+        if min_seq < 0:
+            raise invalid_parameter("min_seq", f"is {min_seq}; it is a whole number of 0 or more")
+        if self.runner.watermark.seq > min_seq:
+            return
+        if not self.wait_applied(min_seq, wait_s):
             raise NotApplied(f"seq {min_seq} is not applied yet; the fold is at {self.applied_seq}", retry_after_s=1)
 
     def wait_applied(self, seq: int, timeout_s: float) -> bool:
@@ -251,6 +257,8 @@ class Node(Authoring):
 
     def status(self) -> StatusReport:
         """As Database.status."""
+        if self._closed:
+            raise NotReady("the database is closed")
         reasons = self.reasons_not_ready()
         failure = self.runner.failure
         return StatusReport(
@@ -293,6 +301,15 @@ class Node(Authoring):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[HybridSnapshot]:
+        """The newest state; what goes wrong with it is told as an EpistemeError."""
+        try:
+            with self.store.snapshot() as snapshot:
+                yield snapshot
+        except (StoreError, KeyCodecError) as error:
+            raise translate(error) from error
+
     def _check_writable(self) -> None:
         if self._closed:
             raise NotReady("the database is closing", retry_after_s=1)
@@ -303,10 +320,10 @@ class Node(Authoring):
 
 
 def _refused(number: int, error: EpistemeError) -> IngestResult:
-    return IngestResult(number, status="refused", code=error.code, detail=error.detail, errors=error.errors)
+    return IngestResult(number, "refused", code=error.code, detail=error.detail, errors=error.errors)
 
 
 def _result(number: int, outcome: Outcome) -> IngestResult:
     if isinstance(outcome, EpistemeError):
         return _refused(number, outcome)
-    return IngestResult(number, hash=outcome.hash, seq=outcome.seq, status=outcome.status)
+    return IngestResult(number, outcome.status, outcome.hash, outcome.seq)

@@ -12,7 +12,7 @@ from model import LIFECYCLES, PREDICATE_BYTES_MAX, SOURCE_CLASSES, SUBJECT_BYTES
 Name = TypeVar("Name", bound=str)
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)?")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m)?")
 _SECONDS_BY_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 
 
@@ -30,8 +30,7 @@ def make_question(
 
     Raises: InvalidParameter, naming the part; UnknownLens.
     """
-    _check_label("subject", subject, SUBJECT_BYTES_MAX)
-    _check_label("predicate", predicate, PREDICATE_BYTES_MAX)
+    check_pair(subject, predicate)
     if limit is not None and not 1 <= limit <= LIMIT_MAX:
         raise invalid_parameter("limit", f"is {limit}; it is 1 to {LIMIT_MAX}")
     return Question(
@@ -43,6 +42,12 @@ def make_question(
         full=full,
         limit=LIMIT_DEFAULT if limit is None else limit,
     )
+
+
+def check_pair(subject: str, predicate: str) -> None:
+    """Refuse a subject or a predicate that no claim can have.  Raises: InvalidParameter."""
+    _check_label("subject", subject, SUBJECT_BYTES_MAX)
+    _check_label("predicate", predicate, PREDICATE_BYTES_MAX)
 
 
 def parse_hash(text: str) -> bytes:

@@ -84,7 +84,7 @@ def _check_metadata(metadata: dict[str, str]) -> None:
         raise FieldRule("metadata", f"has {len(metadata)} keys; at most {METADATA_KEYS_MAX} are allowed")
     size_bytes = 0
     for key, value in metadata.items():
-        if not _METADATA_KEY.fullmatch(key):
+        if not isinstance(key, str) or not _METADATA_KEY.fullmatch(key):
             raise FieldRule("metadata", f"has the key {key!r:.80}; keys are 1 to 64 of a-z 0-9 _ . -")
         check_text("metadata", value, METADATA_BYTES_MAX)
         size_bytes += len(key) + len(value.encode("utf-8"))

@@ -72,6 +72,8 @@ def check_label(field: str, text: str, bytes_max: int = LABEL_BYTES_MAX) -> None
 
     Raises: FieldRule.
     """
+    if not isinstance(text, str):
+        raise FieldRule(field, "is not text")
     if text.isascii() and text.isprintable() and 1 <= len(text) <= bytes_max:
         return
     if not text:
@@ -87,6 +89,8 @@ def check_text(field: str, text: str, bytes_max: int) -> None:
 
     Raises: FieldRule.
     """
+    if not isinstance(text, str):
+        raise FieldRule(field, "is not text")
     if text.isascii():
         size_bytes = len(text)
     else:

@@ -2,7 +2,7 @@
 
 from stores.assertion import AssertionRow, AssertionStore, AssertionWriter, RowSignature
 from stores.digest import state_digest, state_postings, state_rows
-from stores.engines.hybrid import HybridStore, StoreOptions
+from stores.engines.hybrid import HybridSnapshot, HybridStore, StoreOptions
 from stores.engines.memory import MemoryEngine
 from stores.errors import (
     StoreClosed,
@@ -33,6 +33,7 @@ __all__ = [
     "EventStore",
     "EventWriter",
     "GroupRow",
+    "HybridSnapshot",
     "HybridStore",
     "IndexStore",
     "IndexWriter",

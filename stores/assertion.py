@@ -12,7 +12,7 @@ from stores.records import RecordCodec
 from stores.staging import Staging
 
 
-class RowSignature(Struct, frozen=True, array_like=True, gc=False):
+class RowSignature(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A signature and the position of the event that brought it."""
 
     agent: bytes
@@ -20,7 +20,7 @@ class RowSignature(Struct, frozen=True, array_like=True, gc=False):
     seq: int
 
 
-class AssertionRow(Struct, frozen=True, array_like=True):
+class AssertionRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """An assertion as the store keeps it; seq and time are those of its first event."""
 
     event: Assertion

@@ -10,7 +10,7 @@ from stores.records import RecordCodec
 from stores.staging import Staging
 
 
-class EventRow(Struct, frozen=True, array_like=True, gc=False):
+class EventRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """First position, kind, and the signers so far."""
 
     seq: int

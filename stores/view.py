@@ -18,7 +18,7 @@ from stores.staging import Staging
 Status = Literal["unanimous", "agreed", "contested", "none"]
 
 
-class GroupRow(Struct, frozen=True, array_like=True):
+class GroupRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One value and who stands for it; hashes are in log order and may be cut, hashes_count is not."""
 
     value: AnyValue
@@ -30,7 +30,7 @@ class GroupRow(Struct, frozen=True, array_like=True):
     hashes_count: int
 
 
-class Resolution(Struct, frozen=True, array_like=True):
+class Resolution(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a lens makes of a set of candidates; the order of groups is the lens's own."""
 
     lens: str
@@ -44,7 +44,7 @@ class Resolution(Struct, frozen=True, array_like=True):
     groups: tuple[GroupRow, ...]
 
 
-class ViewRow(Struct, frozen=True, array_like=True):
+class ViewRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A pair's answer under its default lens, as of the event at seq, the last that touched the pair."""
 
     resolution: Resolution

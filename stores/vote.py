@@ -35,7 +35,7 @@ _COUNT: Final = struct.Struct("<Q")
 _WEIGHT: Final = struct.Struct("<f")
 
 
-class VoteRow(Struct, frozen=True, array_like=True):
+class VoteRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A vote as it was signed, with its first position."""
 
     event: Vote
@@ -44,7 +44,7 @@ class VoteRow(Struct, frozen=True, array_like=True):
     time: int
 
 
-class LiveVote(Struct, frozen=True, array_like=True, gc=False):
+class LiveVote(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The vote of an agent that counts: the latest by timestamp, then by position."""
 
     timestamp: int
@@ -53,12 +53,12 @@ class LiveVote(Struct, frozen=True, array_like=True, gc=False):
     digest: bytes
 
 
-class Tally(Struct, frozen=True, array_like=True, gc=False):
+class Tally(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Live votes of non-zero weight: how many, their sum, and the sum of the positive ones."""
 
-    count: int = 0
-    sum_micros: int = 0
-    positive_micros: int = 0
+    count: int
+    sum_micros: int
+    positive_micros: int
 
     def plus(self, weight_micros: int) -> "Tally":
         """With one more live vote."""
@@ -78,7 +78,7 @@ class Tally(Struct, frozen=True, array_like=True, gc=False):
         )
 
 
-NO_VOTES: Final = Tally()
+NO_VOTES: Final = Tally(0, 0, 0)
 _VOTE: Final = RecordCodec(VoteRow, version=1)
 _LIVE: Final = RecordCodec(LiveVote, version=1)
 _TALLY: Final = RecordCodec(Tally, version=1)

@@ -150,6 +150,11 @@ class FileLog:
         return self._time
 
     @property
+    def ended(self) -> bool:
+        """Whether the log was closed or has failed: no frame will come after those that are durable."""
+        return self._closing or self._failure is not None
+
+    @property
     def failure(self) -> LogError | None:
         """Why the log refuses work, if it does."""
         return self._failure

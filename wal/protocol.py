@@ -18,6 +18,10 @@ class Log(Protocol):
     def durable_end(self) -> int:
         """The seq after the last durable frame; only frames before it can be read."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the log was closed or has failed: no frame will come after those that are durable."""
+
     def append_many(self, items: Sequence[tuple[int, bytes]]) -> Ticket:
         """Append (kind, payload) pairs with consecutive seqs, all in one commit group."""
 

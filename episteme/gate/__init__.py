@@ -1,6 +1,6 @@
 """The gate: decides whether a submission may be appended, in a fixed order, cheap checks before dear ones."""
 
-from episteme.gate.admission import ENVELOPE_BYTES_MAX, admit, check_audience, split_lines
+from episteme.gate.admission import ENVELOPE_BYTES_MAX, admit, check_audience, envelope_line, readmit, split_lines
 from episteme.gate.intake import Deliver, Intake, IntakeOptions, Outcome
 
 __all__ = [
@@ -11,5 +11,7 @@ __all__ = [
     "Outcome",
     "admit",
     "check_audience",
+    "envelope_line",
+    "readmit",
     "split_lines",
 ]

@@ -7,8 +7,15 @@ signature is verified later, in bounded chunks on other threads.
 from collections.abc import Iterator
 from typing import Final
 
-from episteme.errors import TooLarge, WrongAudience, translate
-from model import Assertion, SignedEvent, decode_envelope
+from episteme.errors import (
+    FieldProblem,
+    InvalidField,
+    InvalidSignature,
+    TooLarge,
+    WrongAudience,
+    translate,
+)
+from model import Assertion, FieldRule, SignedEvent, decode_envelope, encode_envelope
 
 # A source's content may take 1 MiB, and JSON may write each of its bytes as six.
 ENVELOPE_BYTES_MAX: Final = 256 * 1024
@@ -29,11 +36,36 @@ def admit(data: bytes, database: str, *, bytes_max: int) -> SignedEvent:
     return signed
 
 
+def readmit(signed: SignedEvent, database: str, *, bytes_max: int) -> SignedEvent:
+    """Admit an event that was made in this process: as strictly as one that came over the wire.
+
+    A struct is not checked when it is constructed, and what breaks a rule must never reach the log.
+    Raises: as admit; InvalidSignature if the hash is not that of the event.
+    """
+    admitted = admit(envelope_line(signed), database, bytes_max=bytes_max)
+    if admitted.digest != signed.digest:
+        problem = FieldProblem("/signatures", f"are over {signed.hash_hex}, the event's hash is {admitted.hash_hex}")
+        raise InvalidSignature(f"{problem.pointer}: {problem.detail}", errors=(problem,))
+    return admitted
+
+
+def envelope_line(signed: SignedEvent) -> bytes:
+    """The event as it travels.  Raises: InvalidField for one that no envelope can hold."""
+    try:
+        return encode_envelope(signed)
+    except FieldRule as rule:
+        problem = FieldProblem(f"/{rule.field}", rule.detail)
+    except (TypeError, ValueError) as error:
+        problem = FieldProblem("/event", str(error))
+    raise InvalidField(f"{problem.pointer}: {problem.detail}", errors=(problem,))
+
+
 def check_audience(signed: SignedEvent, database: str) -> None:
     """Refuse an assertion that is meant for another database.  Raises: WrongAudience."""
     event = signed.event
     if isinstance(event, Assertion) and isinstance(event.audience, str) and event.audience != database:
-        raise WrongAudience(f"the assertion is meant for {event.audience!r}; this database is {database!r}")
+        detail = f"the assertion is meant for {event.audience!r}; this database is {database!r}"
+        raise WrongAudience(detail, errors=(FieldProblem("/event/audience", detail),))
 
 
 def split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from episteme.errors import UnknownLens
+from episteme.errors import FieldProblem, UnknownLens
 from episteme.lenses.base import Lens
 from episteme.lenses.candidate import (
     Candidate,
@@ -24,7 +24,8 @@ def lens_named(name: str) -> Lens:
     """The lens of this name.  Raises: UnknownLens."""
     lens = LENSES.get(name)
     if lens is None:
-        raise UnknownLens(f"there is no lens {name[:80]!r}; there are {', '.join(sorted(LENSES))}")
+        detail = f"there is no lens {name[:80]!r}; there are {', '.join(sorted(LENSES))}"
+        raise UnknownLens(detail, errors=(FieldProblem("lens", detail),))
     return lens
 
 

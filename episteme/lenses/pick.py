@@ -35,7 +35,7 @@ class Recency:
         ranking = ranked(scored)
         gap_ms = None if len(ranking) == 1 else ranking[0].score - ranking[1].score
         confidence = _CONFIDENCE_ALONE if gap_ms is None else _confidence_of(gap_ms)
-        return resolution(self, ranking, confidence=confidence, margin=gap_ms)
+        return resolution(self, ranking, confidence=confidence, margin=None if gap_ms is None else float(gap_ms))
 
 
 class Confidence:

@@ -3,9 +3,10 @@
 from http import HTTPMethod
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from cortex import CortexError
 from episteme.config import ServerConfig
@@ -24,6 +25,7 @@ class Application:
     """The app, and what must be closed after it."""
 
     def __init__(self, node: Node, config: ServerConfig) -> None:
+        self._node = node
         self._writes = Writes(node, config)
         self._reads = Reads(node, config)
         # An endpoint class: for Starlette, an ASGI application of its own.
@@ -32,13 +34,25 @@ class Application:
         self._router = Starlette(
             routes=self.routes, exception_handlers={**dict.fromkeys(_OUR_ERRORS, on_error), HTTPException: on_http}
         )
+        self._router.router.redirect_slashes = False  # a path is right or it is not
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the most frequent request over at once, all others to the router."""
         if scope["type"] == "http" and scope["method"] == HTTPMethod.POST and scope["path"] in ENVELOPE_KINDS:
             await self._writes.envelope(scope, receive, send)
         else:
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, self._with_position(send))
+
+    def _with_position(self, send: Send) -> Send:
+        """Every answer says where the log ends, the router's own refusals included."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                headers.setdefault("Episteme-Seq", str(self._node.end_seq))
+            await send(message)
+
+        return sending
 
     def close(self) -> None:
         """Wait for what still runs on threads."""

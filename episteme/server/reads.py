@@ -13,7 +13,7 @@ from episteme.errors import FieldProblem, InvalidParameter, NotApplied
 from episteme.node import Node
 from episteme.parameters import make_question, parse_count, parse_duration_s
 from episteme.query import Question
-from episteme.server.wire import answer, applied, parameters, wait_of
+from episteme.server.wire import answer, applied, parameters, positions, wait_of
 
 _QUERY_PARAMETERS = (
     "subject",
@@ -67,8 +67,11 @@ class Reads:
         # The event never changes; signatures may join, so their number is part of the tag.
         etag = f'"{stored.hash}-{len(stored.signatures)}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+        if etag in known or "*" in known:
+            return Response(
+                status_code=HTTPStatus.NOT_MODIFIED, headers={**headers, **positions(self._node, read=True)}
+            )
         return answer(self._node, stored, read=True, headers=headers)
 
     async def status(self, request: Request) -> Response:

@@ -39,10 +39,24 @@ def serve(folder: Path, node_config: NodeConfig, config: ServerConfig, started: 
         listener.close()
 
 
+class _Server(uvicorn.Server):
+    """Tells its address once it takes connections and heeds signals, and not before."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._told_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._told_started()
+
+
 def _run(
     application: Application, config: ServerConfig, listener: socket.socket, started: Callable[[str], None]
 ) -> None:
-    server = uvicorn.Server(
+    host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    server = _Server(
         uvicorn.Config(
             application,
             loop="uvloop",
@@ -56,14 +70,13 @@ def _run(
             proxy_headers=False,
             limit_concurrency=config.connections_max,
             timeout_graceful_shutdown=config.drain_s,
-        )
+        ),
+        lambda: started(url),
     )
     # uvicorn drains on these signals, then raises them again for the handlers that stood before:
     # ours let the process go on, so that the node is closed and the exit code is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_to_uvicorn)
-    host, port = listener.getsockname()[:2]
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     server.run(sockets=[listener])
 
 

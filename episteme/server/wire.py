@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -51,7 +51,11 @@ def parameters(scope: Scope, allowed: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if not scope["query_string"]:
         return found
-    for name, value in QueryParams(scope["query_string"]).multi_items():
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise InvalidParameter("the query string is not percent-encoded UTF-8") from error
+    for name, value in pairs:
         if name not in allowed:
             detail = f"{name[:80]!r} is not a parameter of {scope['path']}; there are {', '.join(allowed) or 'none'}"
             raise UnknownParameter(detail, errors=(FieldProblem(name[:80], "is not a parameter here"),))
@@ -78,8 +82,11 @@ async def applied(node: Node, seq: int, timeout_s: float) -> bool:
     def tell(error: Exception | None) -> None:
         post(loop, lambda: _settle(reached, error))
 
-    node.runner.watermark.on_applied(seq, tell)
-    done, _ = await asyncio.wait([reached], timeout=timeout_s)
+    cancel = node.runner.watermark.on_applied(seq, tell)
+    try:
+        done, _ = await asyncio.wait([reached], timeout=timeout_s)
+    finally:
+        cancel()
     if not done:
         return False
     reached.result()
@@ -103,11 +110,15 @@ def raw_answer(
     media_type: str = "application/json",
 ) -> Response:
     """As answer, for a body that is bytes already."""
-    headers = headers or {}
-    headers["Episteme-Seq"] = str(node.end_seq)
+    return Response(body, status, {**(headers or {}), **positions(node, read=read)}, media_type)
+
+
+def positions(node: Node, *, read: bool) -> dict[str, str]:
+    """The log's end, and for reads how far the fold is."""
+    found = {"Episteme-Seq": str(node.end_seq)}
     if read:
-        headers["Episteme-Applied"] = str(node.applied_seq)
-    return Response(body, status, headers, media_type)
+        found["Episteme-Applied"] = str(node.applied_seq)
+    return found
 
 
 def _settle(future: "asyncio.Future[None]", error: Exception | None) -> None:

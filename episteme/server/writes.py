@@ -18,7 +18,7 @@ from episteme.gate import split_lines
 from episteme.node import Node
 from episteme.server.mailbox import Mailbox
 from episteme.server.problems import on_error
-from episteme.server.wire import answer, applied, parameters, raw_answer, read_body, wait_of
+from episteme.server.wire import answer, applied, parameters, positions, raw_answer, read_body, wait_of
 from model import SignedEvent, kind_of
 
 # The endpoints that take one envelope, and the kind of event that each is for.
@@ -64,6 +64,7 @@ class Writes:
             response = await self._submit(scope, receive)
         except Exception as error:
             response = await on_error(Request(scope), error)
+            response.headers.update(positions(self._node, read=False))
         await response(scope, receive, send)
 
     async def _submit(self, scope: Scope, receive: Receive) -> Response:

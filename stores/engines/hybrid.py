@@ -33,6 +33,7 @@ GROW_WAIT_S: Final = 30.0  # how long a full map waits for readers to finish bef
 _FORMAT_KEY: Final = meta_key("format")
 _COMMIT_KEY: Final = meta_key("commit")
 _REDO_KEY: Final = meta_key("redo")
+_LOG_KEY: Final = meta_key("log")
 _COMMIT: Final = struct.Struct("<Q")
 
 # Rows that belong to the pair's own bookkeeping and not to the state it keeps.
@@ -194,8 +195,9 @@ class HybridStore:
     def commit(self, batch: Batch) -> None:
         """Make a batch durable in both engines, then visible.
 
-        After an error readers keep the state before the batch, and the store takes no more; reopening
-        it either finishes the batch or finds no trace of it.
+        After an error readers keep the state before the batch, or are told of the failure if LMDB's map
+        had to grow for it; the store takes no more.  Reopening it either finishes the batch or finds no
+        trace of it.
         """
         if self._closed:
             raise StoreClosed("the store is closed")
@@ -209,13 +211,13 @@ class HybridStore:
         try:
             self._write.commit(own)
             self._apply_read(other)
+            self._publish()
         except StoreError as error:
             with self._lock:
                 self._failure = error
                 self._idle.notify_all()
             raise
         self._number = number
-        self._publish()
 
     def size_bytes(self) -> int:
         """Both engines together."""
@@ -239,15 +241,16 @@ class HybridStore:
 
     def _recover(self) -> int:
         with self._write.snapshot() as write, self._read.snapshot() as read:
-            numbers = [_commit_number(snapshot.get(_COMMIT_KEY)) for snapshot in (write, read)]
+            own, other = [_commit_number(snapshot.get(_COMMIT_KEY)) for snapshot in (write, read)]
+            own_log, other_log = [snapshot.get(_LOG_KEY) for snapshot in (write, read)]
             found_format = write.get(_FORMAT_KEY)
             redo_bytes = write.get(_REDO_KEY)
         if found_format not in (None, FORMAT_VERSION):
             raise UnsupportedStore(f"store format {found_format!r}; this program reads {FORMAT_VERSION!r}")
-        own, other = numbers
-        if own == other:
+        related = other_log in (own_log, None)  # an engine that has no commit yet knows no log
+        if own == other and related:
             return own
-        if own != other + 1 or redo_bytes is None:
+        if own != other + 1 or redo_bytes is None or not related:
             raise StoreFailed(
                 f"the engines do not belong together: commit {own} beside {other}; "
                 "remove the state folder, it is rebuilt from the log"
@@ -268,7 +271,12 @@ class HybridStore:
 
     def _publish(self) -> None:
         """Show the new moment to readers from now on."""
-        view = _View(self._write.snapshot(), self._read.snapshot())
+        write = self._write.snapshot()
+        try:
+            view = _View(write, self._read.snapshot())
+        except StoreError:
+            write.close()
+            raise
         with self._lock:
             old, self._view = self._view, view
             self._open_views += 1

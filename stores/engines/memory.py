@@ -1,5 +1,6 @@
 """The reference engine: sorted maps in memory.  Tests and rebuild checks use it; nothing is durable."""
 
+import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -16,36 +17,48 @@ class MemorySnapshot:
         self._rows = rows
         self._lists = lists
         self._keys = sorted(rows)
+        self._closed = False
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
+        self._check_open()
         return self._rows.get(key)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """As Reader.get_many."""
+        self._check_open()
         return [self._rows.get(key) for key in keys]
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan."""
+        self._check_open()
         for key in _page(self._keys, prefix, after, count_max):
             yield key, self._rows[key]
 
     def postings(self, key: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
         """As Reader.postings."""
+        self._check_open()
         entries = self._lists.get(key, [])
         start = 0 if after is None else bisect_right(entries, after)
         return entries[start : start + count_max]
 
     def posting_count(self, key: bytes) -> int:
         """As Reader.posting_count."""
+        self._check_open()
         return len(self._lists.get(key, []))
 
     def posting_keys(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
         """As Reader.posting_keys."""
+        self._check_open()
         return _page(sorted(self._lists), prefix, after, count_max)
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Refuse further reads."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("the snapshot is closed")
 
     def __enter__(self) -> Self:
         return self
@@ -61,15 +74,21 @@ class MemoryEngine:
         self._rows: dict[bytes, bytes] = {}
         self._lists: dict[bytes, list[bytes]] = {}
         self._closed = False
+        self._lock = threading.Lock()
 
     def snapshot(self) -> MemorySnapshot:
         """As KV.snapshot."""
         self._check_open()
-        return MemorySnapshot(dict(self._rows), {key: list(entries) for key, entries in self._lists.items()})
+        with self._lock:
+            return MemorySnapshot(dict(self._rows), {key: list(entries) for key, entries in self._lists.items()})
 
     def commit(self, batch: Batch) -> None:
         """As KV.commit, but durable only as long as the process."""
         self._check_open()
+        with self._lock:
+            self._apply(batch)
+
+    def _apply(self, batch: Batch) -> None:
         for key, value in batch.rows.items():
             if value is None:
                 self._rows.pop(key, None)

@@ -6,44 +6,47 @@ here.
 """
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
 import rocksdict
 
-from keycodec import prefix_end
 from stores.errors import StoreClosed, StoreFailed, StoreLocked
 from stores.kv import Batch
 
 _LOGGER = logging.getLogger(__name__)
 
 _NOT_FOUND = "key not found"  # what a rocksdict snapshot raises, as a bare Exception, for a missing key
+_LOCKED_SIGNS = ("lock hold by", "While lock file")  # this process, another process
+_SCAN_CHUNK = 256  # rows copied under the lock at a time
 _BLOOM_BITS_PER_KEY = 10  # about one false positive in a hundred: most writes ask for a key that is not there
 _LOG_FILES_KEPT = 3
 
 
 class RocksSnapshot:
-    """One moment of a RocksDB.  Thread-safe."""
+    """One moment of a RocksDB.  Thread-safe.
 
-    def __init__(self, snapshot: rocksdict.Snapshot) -> None:
+    rocksdict's own snapshot serves gets; its scans read what is newest, so an iterator that was made
+    at the same moment, and keeps to it, serves those.
+    """
+
+    def __init__(self, snapshot: rocksdict.Snapshot, iterator: rocksdict.RdictIter) -> None:
+        """Both of one moment: nothing may be written between their making."""
         self._snapshot: rocksdict.Snapshot | None = snapshot
+        self._iterator: rocksdict.RdictIter | None = iterator
+        self._lock = threading.Lock()  # an iterator has one place at a time
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
-        try:
-            value: bytes = self._open()[key]
-        except StoreClosed:
-            raise
-        except Exception as error:
-            if str(error) == _NOT_FOUND:
-                return None
-            raise StoreFailed(f"RocksDB read: {error}") from error
-        return value
+        return self.get_many((key,))[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """As Reader.get_many.  (A multi-get was measured no faster than one get after another.)"""
-        get = self._open().__getitem__
+        if self._snapshot is None:
+            raise StoreClosed("the snapshot is closed")
+        get = self._snapshot.__getitem__
         values: list[bytes | None] = []
         for key in keys:
             try:
@@ -56,24 +59,20 @@ class RocksSnapshot:
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan."""
-        options = rocksdict.ReadOptions()
-        end = prefix_end(prefix)
-        if end is not None:
-            options.set_iterate_upper_bound(end)
-        start = prefix if after is None else max(prefix, after + b"\x00")
-        try:
-            items = self._open().items(from_key=start, read_opt=options)
-            for _, (key, value) in zip(range(count_max), items, strict=False):
-                assert isinstance(key, bytes)
-                yield key, value
-        except (StoreClosed, AssertionError):
-            raise
-        except Exception as error:
-            raise StoreFailed(f"RocksDB scan: {error}") from error
+        left = count_max
+        while left > 0:
+            size = min(left, _SCAN_CHUNK)
+            page = self._page(prefix, after, size)
+            yield from page
+            if len(page) < size:
+                return
+            left -= len(page)
+            after = page[-1][0]
 
     def close(self) -> None:
         """Let the moment go."""
-        self._snapshot = None
+        with self._lock:
+            self._snapshot = self._iterator = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,10 +80,24 @@ class RocksSnapshot:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> rocksdict.Snapshot:
-        if self._snapshot is None:
-            raise StoreClosed("the snapshot is closed")
-        return self._snapshot
+    def _page(self, prefix: bytes, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:
+        page: list[tuple[bytes, bytes]] = []
+        with self._lock:
+            iterator = self._iterator
+            if iterator is None:
+                raise StoreClosed("the snapshot is closed")
+            try:
+                iterator.seek(prefix if after is None else max(prefix, after + b"\x00"))
+                while len(page) < count and iterator.valid():
+                    key: bytes = iterator.key()
+                    if not key.startswith(prefix):
+                        break
+                    page.append((key, iterator.value()))
+                    iterator.next()
+                iterator.status()
+            except Exception as error:
+                raise StoreFailed(f"RocksDB scan: {error}") from error
+        return page
 
 
 class RocksEngine:
@@ -99,13 +112,17 @@ class RocksEngine:
         try:
             self._db: rocksdict.Rdict | None = rocksdict.Rdict(str(folder), _options(memory_bytes))
         except Exception as error:
-            if "lock" in str(error).lower():
+            if any(sign in str(error) for sign in _LOCKED_SIGNS):
                 raise StoreLocked(f"{folder} is open elsewhere; stop that one first") from error
             raise StoreFailed(f"RocksDB cannot open {folder}: {error}") from error
 
     def snapshot(self) -> RocksSnapshot:
-        """As KV.snapshot."""
-        return RocksSnapshot(self._open().snapshot())
+        """As KV.snapshot.  Not while another thread commits: the store's owner sees to that."""
+        db = self._open()
+        try:
+            return RocksSnapshot(db.snapshot(), db.iter())
+        except Exception as error:
+            raise StoreFailed(f"RocksDB snapshot: {error}") from error
 
     def commit(self, batch: Batch) -> None:
         """As KV.commit: one atomic write, then a sync of RocksDB's own log.

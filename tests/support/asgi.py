@@ -1,0 +1,52 @@
+"""The ASGI application without a socket: for nodes that only a test can build, such as one on a failing disk."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from episteme.config import ServerConfig
+from episteme.node import Node
+from episteme.server.app import Application
+from tests.support.http import Reply
+
+Message = MutableMapping[str, Any]
+
+
+def call_node(node: Node, method: str, path: str, body: bytes = b"") -> Reply:
+    """One request to a node, in a loop of its own."""
+    application = Application(node, ServerConfig())
+    try:
+        return asyncio.run(_call(application, method, path, body))
+    finally:
+        application.close()
+
+
+async def _call(application: Application, method: str, path: str, body: bytes) -> Reply:
+    parts = urlsplit(path)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"test"), (b"content-length", str(len(body)).encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    start, *parts_sent = sent
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Reply(start["status"], headers, b"".join(part.get("body", b"") for part in parts_sent))
