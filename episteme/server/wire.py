@@ -51,11 +51,12 @@ def parameters(scope: Scope, allowed: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if not scope["query_string"]:
         return found
-    try:
-        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise InvalidParameter("the query string is not percent-encoded UTF-8") from error
+    query = scope["query_string"].decode("latin-1")
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
     for name, value in pairs:
+        if not _is_text(name + value):
+            shown = name if _is_text(name) else "the query string"
+            raise InvalidParameter(f"{shown} is not UTF-8", errors=(FieldProblem(shown, "is not UTF-8"),))
         if name not in allowed:
             detail = f"{name[:80]!r} is not a parameter of {scope['path']}; there are {', '.join(allowed) or 'none'}"
             raise UnknownParameter(detail, errors=(FieldProblem(name[:80], "is not a parameter here"),))
@@ -63,6 +64,11 @@ def parameters(scope: Scope, allowed: Sequence[str]) -> dict[str, str]:
             raise InvalidParameter(f"{name} is given twice", errors=(FieldProblem(name, "is given twice"),))
         found[name] = value
     return found
+
+
+def _is_text(text: str) -> bool:
+    """Whether the text came from whole UTF-8, with nothing escaped."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def wait_of(found: dict[str, str], node: Node) -> float | None:
