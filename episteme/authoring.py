@@ -65,6 +65,7 @@ class Authoring:
 
     key: SigningKey | None
     clock_ms: Callable[[], int]
+    _written_seq: int | None = None  # the last position that assert_ or vote got here
 
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """As Database.submit."""
@@ -112,7 +113,7 @@ class Authoring:
             )
         except FieldRule as rule:
             raise _invalid("/event", rule) from rule
-        return self.submit(sign_event(event, self._signer()), wait_s=wait_s)
+        return self._write(sign_event(event, self._signer()), wait_s)
 
     def vote(
         self,
@@ -125,9 +126,10 @@ class Authoring:
     ) -> Receipt:
         """Sign a vote on an assertion, by its hash, and write it; weight 0 takes an earlier vote back.
 
+        What this object wrote before is waited for, so a claim can be voted on at once.
         Raises: NotFound if the assertion is not there; InvalidField; KeyProblem; what submit raises.
         """
-        subject = self.get(assertion).event.subject
+        subject = self.get(assertion, min_seq=self._written_seq).event.subject
         signer = self._signer()
         try:
             event = Vote(
@@ -141,7 +143,12 @@ class Authoring:
             )
         except FieldRule as rule:
             raise _invalid("/event", rule) from rule
-        return self.submit(sign_event(event, signer), wait_s=wait_s)
+        return self._write(sign_event(event, signer), wait_s)
+
+    def _write(self, signed: SignedEvent, wait_s: float | None) -> Receipt:
+        receipt = self.submit(signed, wait_s=wait_s)
+        self._written_seq = receipt.seq if self._written_seq is None else max(self._written_seq, receipt.seq)
+        return receipt
 
     def _signer(self) -> SigningKey:
         if self.key is None:

@@ -260,3 +260,10 @@ def test_same_history_gives_the_same_answers_in_process_and_over_http(tmp_path: 
         over_http = answers(client)
     assert over_http == in_process
     assert msgspec.json.encode(over_http) == msgspec.json.encode(in_process)
+
+
+def test_own_claim_can_be_voted_on_at_once(db: Database) -> None:
+    for number in range(20):
+        claim = db.assert_("voted on at once", "is", number)
+        receipt = db.vote(claim.hash, 1)
+    assert db.query("voted on at once", "is", min_seq=receipt.seq).groups[0].votes == 1.0
