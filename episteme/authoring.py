@@ -20,6 +20,7 @@ from model import (
     SourceClass,
     TextValue,
     Vote,
+    check_form,
     sign_event,
 )
 
@@ -36,7 +37,9 @@ def object_of(value: Value) -> AnyValue:
         if isinstance(value, bool):
             return BooleanValue(value)
         if isinstance(value, str):
-            return TextValue(value)
+            text = TextValue(value)
+            check_form("value", value)
+            return text
         if isinstance(value, int | float | Decimal):
             return NumberValue(_spelling(value))
     except FieldRule as rule:

@@ -1,7 +1,8 @@
 """Verification of a log at the level of claims: hashes and signatures of every event, offline."""
 
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from os import cpu_count
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from model import FRAME_KIND_EVENT, ModelError, SignedEvent, decode_record, even
 from wal import Checked, Finding, Frame, check_log
 
 _CHUNK = 256
+_CHUNKS_AHEAD = 16
 
 
 class ClaimCheck(Struct, frozen=True):
@@ -43,13 +45,15 @@ def check_claims(folder: Path, progress: Callable[[int], None]) -> ClaimCheck:
     counts = {"event": 0, "signature": 0}
     chunk: list[_Place] = []
     with ThreadPoolExecutor(cpu_count()) as threads:
-        verified = []
+        verifying: deque[Future[list[Finding]]] = deque()
 
         def flush() -> None:
             if chunk:
-                verified.append(threads.submit(_verify, tuple(chunk)))
+                verifying.append(threads.submit(_verify, tuple(chunk)))
                 progress(len(chunk))
                 chunk.clear()
+            if len(verifying) > _CHUNKS_AHEAD:  # reading must not run ahead of verifying
+                findings.extend(verifying.popleft().result())
 
         def on_frame(path: Path, offset: int, frame: Frame) -> None:
             if frame.kind != FRAME_KIND_EVENT:
@@ -67,7 +71,7 @@ def check_claims(folder: Path, progress: Callable[[int], None]) -> ClaimCheck:
 
         checked = check_log(folder, on_frame)
         flush()
-        for done in verified:
+        for done in verifying:
             findings.extend(done.result())
     found = sorted([*checked.findings, *findings], key=lambda one: (str(one.path), one.offset))
     return ClaimCheck(checked, counts["event"], counts["signature"], tuple(found))

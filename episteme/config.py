@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from cortex import RunnerOptions
-from episteme.gate import ENVELOPE_BYTES_MAX, IntakeOptions
+from episteme.gate import ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, IntakeOptions
 from stores import StoreOptions
 from wal import LogOptions
 
@@ -26,7 +26,8 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     store: StoreOptions = StoreOptions()
     fold: RunnerOptions = RunnerOptions()
     intake: IntakeOptions = IntakeOptions()
-    envelope_bytes_max: int = ENVELOPE_BYTES_MAX
+    envelope_bytes_max: int = ENVELOPE_BYTES_MAX  # on the paths of assertions, votes and epochs
+    event_bytes_max: int = EVENT_BYTES_MAX  # where any kind is taken
     wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
     catch_up_wait_s: float = 5.0  # how long opening waits for the fold; after that writes are told to come back
     read_wait_s: float = 2.0  # how long min_seq waits when the reader does not say
@@ -37,9 +38,12 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT  # 0: any free one, printed at the start
+    public: bool = False  # an address that is not loopback is refused without it: there are no tokens yet
     ingest_bytes_max: int = 16 * 1024 * 1024
     ingest_lines_max: int = 10_000
-    ingest_concurrency_max: int = 4  # each holds up to its whole body and its answers in memory
+    ingest_bodies_max: int = 16  # read or waiting at a time: each holds up to its whole body in memory
+    ingest_threads: int = 4
+    body_s_max: float = 30.0  # how long a body may take: a slow one must not keep its place
     read_threads: int = 4  # full reads run off the event loop
     drain_s: int = 10  # how long SIGTERM waits for requests in flight
     connections_max: int = 4096

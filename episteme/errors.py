@@ -100,6 +100,12 @@ class TooLarge(Refused):
     code = "too-large"
 
 
+class RequestTimeout(Refused):
+    """The body did not come in time."""
+
+    code = "request-timeout"
+
+
 class UnsupportedMedia(Refused):
     """A content type or encoding that this endpoint does not read."""
 
@@ -232,6 +238,7 @@ _ROWS: Final[tuple[tuple[int, int, type[EpistemeError], str, str], ...]] = (
         "Narrow the question with source_class or lifecycle.",
     ),
     (413, EXIT_REFUSED, TooLarge, "Too large", "Send less at once, or raise the bound in the server's settings."),
+    (408, EXIT_FAILED, RequestTimeout, "Request timeout", "Send the body faster, or less of it at once."),
     (415, EXIT_REFUSED, UnsupportedMedia, "Unsupported media", "Send JSON, or NDJSON to /v1/ingest, without encoding."),
     (404, EXIT_NOTHING, NotFound, "Not found", "It may not be folded yet: ask with min_seq of your receipt."),
     (404, EXIT_NOTHING, NoSuchPath, "No such path", "The endpoints are listed in docs/http.md."),
@@ -241,7 +248,13 @@ _ROWS: Final[tuple[tuple[int, int, type[EpistemeError], str, str], ...]] = (
     (503, EXIT_FAILED, NotReady, "Not ready", "Send again shortly; /readyz tells how far it is."),
     (503, EXIT_FAILED, LogFailed, "Log failed", "See the server's log, mend the disk, restart."),
     (507, EXIT_FAILED, DiskFull, "Disk full", "Make room, then restart the server."),
-    (503, EXIT_FAILED, FoldStopped, "Fold stopped", "See the server's log and /v1/status; writes are still kept."),
+    (
+        503,
+        EXIT_FAILED,
+        FoldStopped,
+        "Fold stopped",
+        "See the server's log; what was acknowledged is in the log and stays there.",
+    ),
     (500, EXIT_FAILED, Damaged, "Damaged", "Run `episteme log verify` on the data folder."),
     (500, EXIT_FAILED, CannotOpen, "Cannot open", "Stop the other process, or name another folder with --data."),
     (500, EXIT_FAILED, KeyProblem, "Key", "Make one with `episteme keygen`, or mend its mode with chmod 600."),
@@ -271,7 +284,7 @@ _INNER_CODES: Final = {
 _PUBLIC_DETAILS: Final = {
     "log-failed": "the log could not be written and takes no more until the server is restarted",
     "disk-full": "there was no room for the log, and it takes no more until the server is restarted",
-    "fold-stopped": "the fold has stopped: reads are as of where it stopped, writes are still kept",
+    "fold-stopped": "the fold has stopped: reads are as of where it stopped",
     "damaged": "stored bytes are not as they were written",
     "internal": "something went wrong inside the database",
 }

@@ -129,9 +129,13 @@ class Node(Authoring):
         """Whether the fold has applied all that was in the log at open: then every duplicate is known."""
         return self.runner.watermark.seq >= self._catch_up_seq
 
-    def admit(self, data: bytes) -> SignedEvent:
-        """Read one envelope, its signatures not yet verified.  Raises: Refused."""
-        return admit(data, self.database, bytes_max=self.config.envelope_bytes_max)
+    def admit(self, data: bytes, *, any_kind: bool = True) -> SignedEvent:
+        """Read one envelope, its signatures not yet verified; not any_kind: under the smaller bound.
+
+        Raises: Refused.
+        """
+        bytes_max = self.config.event_bytes_max if any_kind else self.config.envelope_bytes_max
+        return admit(data, self.database, bytes_max=bytes_max)
 
     def submit_later(self, signed: SignedEvent, via: str, deliver: Deliver) -> None:
         """Take an admitted event; deliver gets the outcome in another thread once it is durable.
@@ -148,12 +152,16 @@ class Node(Authoring):
         outcome = self.submit_many([self._readmit(signed)], "node")[0]
         if isinstance(outcome, EpistemeError):
             raise outcome
-        if wait_s is not None and self.wait_applied(outcome.seq, wait_s):
-            return Receipt(outcome.hash, outcome.seq, "applied" if outcome.status == "accepted" else outcome.status)
-        return outcome
+        if wait_s is None or outcome.status != "accepted":
+            return outcome
+        try:
+            readable = self.wait_applied(outcome.seq, wait_s)
+        except EpistemeError:  # a fold that stops does not undo the write
+            readable = False
+        return Receipt(outcome.hash, outcome.seq, "applied") if readable else outcome
 
     def _readmit(self, signed: SignedEvent) -> SignedEvent:
-        return readmit(signed, self.database, bytes_max=self.config.envelope_bytes_max)
+        return readmit(signed, self.database, bytes_max=self.config.event_bytes_max)
 
     def submit_many(self, batch: list[SignedEvent], via: str) -> list[Outcome]:
         """Write admitted events in order; one outcome each, all durable.
@@ -314,6 +322,8 @@ class Node(Authoring):
         if self._closed:
             raise NotReady("the database is closing", retry_after_s=1)
         if not self.caught_up:
+            if isinstance(self.runner.failure, FoldStopped):
+                raise translate(self.runner.failure)
             # Until then a duplicate could go unnoticed.
             reasons = "; ".join(self.reasons_not_ready())
             raise NotReady(f"the database takes no writes yet: {reasons}", retry_after_s=1)

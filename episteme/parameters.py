@@ -7,7 +7,7 @@ from typing import TypeVar
 from episteme.errors import FieldProblem, InvalidParameter
 from episteme.lenses import DEFAULT_LENS, lens_named
 from episteme.query import LIMIT_DEFAULT, LIMIT_MAX, Question
-from model import LIFECYCLES, PREDICATE_BYTES_MAX, SOURCE_CLASSES, SUBJECT_BYTES_MAX, FieldRule, check_label
+from model import LIFECYCLES, PREDICATE_BYTES_MAX, SOURCE_CLASSES, SUBJECT_BYTES_MAX, FieldRule, check_form, check_label
 
 Name = TypeVar("Name", bound=str)
 
@@ -86,6 +86,7 @@ def invalid_parameter(name: str, detail: str) -> InvalidParameter:
 def _check_label(name: str, text: str, bytes_max: int) -> None:
     try:
         check_label(name, text, bytes_max)
+        check_form(name, text)
     except FieldRule as rule:
         raise invalid_parameter(name, rule.detail) from rule
 

@@ -21,13 +21,13 @@ from episteme.lenses import (
     make_candidate,
     newest_stages,
 )
-from model import Lifecycle, SourceClass
+from model import SIGNATURES_MAX, Lifecycle, SourceClass
 from stores import AssertionRow, AssertionStore, IndexStore, Reader, Resolution, ViewRow, ViewStore, VoteStore
 
 HIDDEN_LIFECYCLES: Final = frozenset(("deprecated", "rejected"))
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1000
-CANDIDATES_MAX: Final = 100_000  # a full read of one pair: a few hundred megabytes at the most
+CANDIDATES_MAX: Final = 100_000  # a full read of one pair: about 200 MB of claims of the usual size
 _UNBOUNDED: Final = 2**31
 
 
@@ -90,6 +90,9 @@ def resolve_pair(reader: Reader, lens: Lens, question: Question, *, count_max: i
     winner = None
     if resolution.winner is not None:
         winner = AssertionStore(reader).get(question.subject, resolution.winner)
+        assert winner is not None, "the winner is one of the candidates"
+        # As many as an envelope holds: the answer's can be sent as it is, and a view stays small.
+        winner = msgspec.structs.replace(winner, signatures=winner.signatures[:SIGNATURES_MAX])
     return Resolved(cut(resolution, question.limit), len(resolution.groups), winner)
 
 

@@ -46,7 +46,7 @@ from model.governance import (
 )
 from model.record import FRAME_KIND_EVENT, EventRecord, Receipt, decode_record, encode_record
 from model.signing import SEED_BYTES, Signature, SigningKey, is_signed_by, verify
-from model.text import PREDICATE_BYTES_MAX, SUBJECT_BYTES_MAX, check_label, to_micros
+from model.text import PREDICATE_BYTES_MAX, SUBJECT_BYTES_MAX, check_form, check_label, to_micros
 from model.values import AnyValue, BooleanValue, NumberValue, ReferenceValue, TextValue
 from model.vote import Vote
 
@@ -99,6 +99,7 @@ __all__ = [
     "UnsupportedRecord",
     "Vote",
     "canonical_bytes",
+    "check_form",
     "check_label",
     "decode_envelope",
     "decode_record",

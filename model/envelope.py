@@ -6,16 +6,16 @@ of exactly what was decoded here, so no second reading of the bytes exists.
 """
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from model.assertion import Assertion
 from model.errors import FieldRule, InvalidField, Malformed, UnknownKind
-from model.event import Event, event_hash
+from model.event import Event, canonical_bytes, event_hash, hash_of_canonical
 from model.signing import Signature, SigningKey, verify
-from model.text import PATTERN_MEANINGS, HexAgent, HexHash, HexSignature
+from model.text import PATTERN_MEANINGS, HexAgent, HexHash, HexSignature, check_form
 
 SIGNATURES_MAX: Final = 16
 
@@ -89,14 +89,18 @@ def decode_envelope(data: bytes) -> SignedEvent:
 def from_envelope(envelope: Envelope) -> SignedEvent:
     """The event with raw bytes for hex.
 
-    Raises: InvalidField where a signature refers to a bundle: this version takes none.
+    Raises: InvalidField for a string that is not in its Unicode form, and where a signature refers to a
+    bundle: this version takes none.
     """
+    canonical = canonical_bytes(envelope.event)
+    if not canonical.isascii():
+        _check_forms(msgspec.to_builtins(envelope.event), "/event")
     signatures = []
     for index, entry in enumerate(envelope.signatures):
         if entry.signature is UNSET:
             raise InvalidField(f"/signatures/{index}/bundle", "signatures by bundle are not taken yet; sign each event")
         signatures.append(Signature(bytes.fromhex(entry.agent), bytes.fromhex(entry.signature)))
-    return SignedEvent(envelope.event, event_hash(envelope.event), tuple(signatures))
+    return SignedEvent(envelope.event, hash_of_canonical(envelope.event, canonical), tuple(signatures))
 
 
 def to_envelope(event: Event, signatures: tuple[Signature, ...]) -> Envelope:
@@ -114,6 +118,21 @@ def sign_event(event: Event, key: SigningKey) -> SignedEvent:
     """Sign one event with one key."""
     digest = event_hash(event)
     return SignedEvent(event, digest, (key.sign_hash(event, digest),))
+
+
+def _check_forms(value: Any, pointer: str) -> None:
+    """Check every string of an event, wherever it stands."""
+    if isinstance(value, str):
+        try:
+            check_form(pointer, value)
+        except FieldRule as rule:
+            raise InvalidField(pointer, rule.detail) from rule
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check_forms(inner, f"{pointer}/{name}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_forms(inner, f"{pointer}/{index}")
 
 
 def _invalid_field(error: msgspec.ValidationError) -> InvalidField:

@@ -1,7 +1,7 @@
 """What an event can be refused for.
 
 Every class has a stable code; the table from codes to HTTP status and exit
-code lives at the edge (episteme/problems.py).
+code lives at the edge (episteme/errors.py).
 """
 
 

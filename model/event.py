@@ -64,7 +64,12 @@ def canonical_bytes(event: Event) -> bytes:
 
 def event_hash(event: Event) -> bytes:
     r"""BLAKE3-256 over ``episteme/{kind}/v2\n`` and the canonical bytes: 32 bytes."""
-    return blake3(_TAG_BY_TYPE[type(event)] + _encode_sorted(event)).digest()
+    return hash_of_canonical(event, _encode_sorted(event))
+
+
+def hash_of_canonical(event: Event, canonical: bytes) -> bytes:
+    """As event_hash, for a caller that has the canonical bytes already."""
+    return blake3(_TAG_BY_TYPE[type(event)] + canonical).digest()
 
 
 def signed_message(event: Event, digest: bytes) -> bytes:

@@ -25,6 +25,9 @@ class Log(Protocol):
     def append_many(self, items: Sequence[tuple[int, bytes]]) -> Ticket:
         """Append (kind, payload) pairs with consecutive seqs, all in one commit group."""
 
+    def barrier(self) -> Ticket:
+        """A ticket that resolves when all that was appended so far is durable."""
+
     def read_from(self, seq: int, *, count_max: int, bytes_max: int) -> list[Frame]:
         """Durable frames from seq on, at least one if there is any."""
 

@@ -107,13 +107,15 @@ def import_claims(
         fail(error)
     keyring = Keyring(plan, lambda: signing_key(key))
     with database(url, data) as db:
-        report = _run(db, file, plan, keyring)
+        report, failure = _run(db, file, plan, keyring)
     _print_report(report, chosen(output))
+    if failure is not None:
+        fail(failure)
     if report.refused:
         raise typer.Exit(EXIT_PARTLY)
 
 
-def _run(db: Client | Node, file: Path, plan: Plan, keyring: Keyring) -> Report:
+def _run(db: Client | Node, file: Path, plan: Plan, keyring: Keyring) -> tuple[Report, EpistemeError | None]:
     report, skipped, refused = Report(), list[Skipped](), list[IngestResult]()
     lines: deque[int] = deque()
     started_s = time.monotonic()
@@ -123,27 +125,31 @@ def _run(db: Client | Node, file: Path, plan: Plan, keyring: Keyring) -> Report:
             lines.append(line)
             yield signed
 
+    failure: EpistemeError | None = None
     with _progress() as progress:
         task = progress.add_task(f"importing {file.name}", total=_line_count(file) - 1)
-        for result in db.ingest(events(progress, task)):
-            line = lines.popleft()
-            if result.status == "refused":
-                refused.append(msgspec.structs.replace(result, line=line))
-            elif result.status == "duplicate":
-                report.duplicate += 1
-            else:
-                report.accepted += 1
-            if result.seq is not None:
-                report.last_seq = max(report.last_seq, result.seq)
-        progress.update(task, completed=report.rows, total=report.rows)
-    _wait_readable(db, report.last_seq)
+        try:
+            for result in db.ingest(events(progress, task)):
+                line = lines.popleft()
+                if result.status == "refused":
+                    refused.append(msgspec.structs.replace(result, line=line))
+                elif result.status == "duplicate":
+                    report.duplicate += 1
+                else:
+                    report.accepted += 1
+                if result.seq is not None:
+                    report.last_seq = max(report.last_seq, result.seq)
+            progress.update(task, completed=report.rows, total=report.rows)
+            _wait_readable(db, report.last_seq)
+        except EpistemeError as error:  # what was done until then is told all the same
+            failure = error
     report.seconds = round(time.monotonic() - started_s, 3)
     report.claims_per_second = round((report.accepted + report.duplicate) / max(report.seconds, 0.001))
     report.refused = len(refused)
     report.skipped = summarize_skipped(skipped)
     report.keys, report.keys_made = len(keyring), keyring.made_count
     report.rejected_file = _write_rejected(file, skipped, refused)
-    return report
+    return report, failure
 
 
 def _counted(file: Path, report: Report, progress: Progress, task: TaskID) -> Iterator[tuple[int, dict[str, str]]]:

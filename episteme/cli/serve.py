@@ -21,13 +21,16 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", envvar="EPISTEME_PORT", min=0, max=65535, help="0 takes any free one.")
     ] = DEFAULT_PORT,
+    public: Annotated[
+        bool, typer.Option("--public", help="Allow an address that others can reach; there are no tokens yet.")
+    ] = False,
 ) -> None:
     """Open or create a data folder and serve it until SIGTERM or Ctrl-C."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     if not data.exists():
         talk.print(f"no data folder: creating {data}", markup=False)
     try:
-        run(data, NodeConfig(), ServerConfig(host=host, port=port), _started)
+        run(data, NodeConfig(), ServerConfig(host=host, port=port, public=public), _started)
     except EpistemeError as error:
         fail(error)
     talk.print("stopped: all that was acknowledged is on the disk")

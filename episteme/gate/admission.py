@@ -17,8 +17,10 @@ from episteme.errors import (
 )
 from model import Assertion, FieldRule, SignedEvent, decode_envelope, encode_envelope
 
-# A source's content may take 1 MiB, and JSON may write each of its bytes as six.
+# JSON may write a byte as six: a claim with its longest text, narrative and metadata, and 16 signatures.
 ENVELOPE_BYTES_MAX: Final = 256 * 1024
+# A source's content may take 1 MiB, again six times that; under the log's bound of 8 MiB a frame.
+EVENT_BYTES_MAX: Final = 7 * 1024 * 1024
 
 
 def admit(data: bytes, database: str, *, bytes_max: int) -> SignedEvent:

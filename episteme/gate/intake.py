@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from episteme.api import Receipt
 from episteme.errors import EpistemeError, NotReady, Overloaded, translate
-from episteme.gate.known import Known, RecentEvents, cursor_of, find_known, joined
+from episteme.gate.known import Known, RecentEvents, cursor_of, find_known
 from model import FRAME_KIND_EVENT, SignedEvent, encode_record
 from model import Receipt as ReceiptFacts
 from stores import HybridStore
-from wal import FileLog, LogError, Ticket
+from wal import Log, LogError, Ticket
 
 Outcome = Receipt | EpistemeError
 Deliver = Callable[[Outcome], None]
@@ -29,7 +29,7 @@ class IntakeOptions(NamedTuple):
     """Bounds of the way in."""
 
     threads: int = min(4, os.cpu_count() or 1)  # Ed25519 is all processor; more threads than cores do not help
-    queue_count_max: int = 10_000  # submissions that wait for verification: half a second's work of one core
+    queue_count_max: int = 10_000  # signatures that wait for verification: half a second's work of one core
     chunk_count: int = 32  # signatures a thread verifies before it appends: a millisecond or two
     lag_count_max: int = 200_000  # events in the log that are not folded: bounds the window of known hashes
 
@@ -39,7 +39,7 @@ class Intake:
 
     def __init__(
         self,
-        log: FileLog,
+        log: Log,
         store: HybridStore,
         applied: Callable[[], int],
         options: IntakeOptions = IntakeOptions(),  # noqa: B008
@@ -52,6 +52,7 @@ class Intake:
         self._pool = ThreadPoolExecutor(options.threads, thread_name_prefix="verify")
         self._queue: deque[tuple[SignedEvent, str, Deliver]] = deque()
         self._queue_lock = threading.Lock()
+        self._queued_signatures = 0
         self._workers = 0
         self._append_lock = threading.Lock()
         self._recent = RecentEvents()
@@ -69,9 +70,10 @@ class Intake:
         """
         self._check_open()
         with self._queue_lock:
-            if len(self._queue) >= self._options.queue_count_max:
-                raise Overloaded(f"{len(self._queue)} events wait for verification", retry_after_s=1)
+            if self._queued_signatures >= self._options.queue_count_max:
+                raise Overloaded(f"{self._queued_signatures} signatures wait for verification", retry_after_s=1)
             self._queue.append((signed, via, deliver))
+            self._queued_signatures += len(signed.signatures)
             start = self._workers < self._options.threads and len(self._queue) > self._workers
             if start:
                 self._workers += 1
@@ -112,16 +114,20 @@ class Intake:
             raise Overloaded(f"the fold is {lag} events behind the log", retry_after_s=5)
 
     def _work(self) -> None:
-        """Take chunks off the queue until it is empty."""
-        while True:
-            with self._queue_lock:
-                # A fair part of what waits, so that all threads have work.
-                count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
-                if count == 0:
-                    self._workers -= 1
-                    return
-                taken = [self._queue.popleft() for _ in range(count)]
-            self._process(taken)
+        """Take one chunk off the queue, then stand in line again: an ingest waits for the same threads."""
+        with self._queue_lock:
+            # A fair part of what waits, so that all threads have work.
+            count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
+            taken = [self._queue.popleft() for _ in range(count)]
+            self._queued_signatures -= sum(len(signed.signatures) for signed, _, _ in taken)
+            if not taken:
+                self._workers -= 1
+                return
+        self._process(taken)
+        try:
+            self._pool.submit(self._work)
+        except RuntimeError:  # the pool is closing: what was taken before is finished here
+            self._work()
 
     def _process(self, taken: Sequence[tuple[SignedEvent, str, Deliver]]) -> None:
         batch = [signed for signed, _, _ in taken]
@@ -144,28 +150,31 @@ class Intake:
         self, batch: Sequence[SignedEvent], refusals: Sequence[EpistemeError | None], via: str
     ) -> tuple[list[Outcome], Ticket]:
         """Append what verified and is new; the ticket covers every receipt among the outcomes."""
-        outcomes: list[Outcome] = []
-        fresh: list[tuple[SignedEvent, Known | None]] = []
-        fresh_known: dict[bytes, Known] = {}
+        fresh: list[tuple[SignedEvent, _Said]] = []
+        said_by_digest: dict[bytes, _Said] = {}
+        plan: list[EpistemeError | tuple[_Said, int | None]] = []  # an index into fresh, or None for a duplicate
         with self._append_lock, self._store.snapshot() as snapshot:
             self._recent.forget_before(cursor_of(snapshot))
-            next_seq = self._log.next_seq
             for signed, refusal in zip(batch, refusals, strict=True):
                 if refusal is not None:
-                    outcomes.append(refusal)
+                    plan.append(refusal)
                     continue
-                known = fresh_known.get(signed.digest) or find_known(snapshot, self._recent, signed)
-                if known is not None and known.agents.issuperset(s.agent for s in signed.signatures):
-                    outcomes.append(Receipt(signed.hash_hex, known.seq, "duplicate"))
-                    continue
-                seq = next_seq + len(fresh)
-                fresh.append((signed, known))
-                fresh_known[signed.digest] = joined(known, seq, signed)
-                outcomes.append(Receipt(signed.hash_hex, seq))
+                said = said_by_digest.get(signed.digest)
+                if said is None:
+                    said = said_by_digest[signed.digest] = _Said(find_known(snapshot, self._recent, signed))
+                index = said.join(signed, len(fresh))
+                plan.append((said, index))
+                if index is not None:
+                    fresh.append((signed, said))
             ticket = self._append_fresh([signed for signed, _ in fresh], via)
-            assert not fresh or ticket.first_seq == next_seq, "the intake is the log's only writer"
-            for seq, (signed, known) in enumerate(fresh, next_seq):
-                self._recent.add(seq, signed, known)
+            for seq, (signed, said) in enumerate(fresh, ticket.first_seq):
+                self._recent.add(seq, signed, self._recent.find(signed.digest) or said.known)
+        outcomes: list[Outcome] = []
+        for signed, planned in zip(batch, plan, strict=True):
+            if isinstance(planned, EpistemeError):
+                outcomes.append(planned)
+            else:
+                outcomes.append(planned[0].receipt(signed, planned[1], ticket.first_seq))
         return outcomes, ticket
 
     def _append_fresh(self, events: Sequence[SignedEvent], via: str) -> Ticket:
@@ -173,6 +182,34 @@ class Intake:
             return self._log.barrier()
         facts = ReceiptFacts(via=via)
         return self._log.append_many([(FRAME_KIND_EVENT, encode_record(signed, facts)) for signed in events])
+
+
+class _Said:
+    """What has been said of one hash: before this batch, and by the events of it so far."""
+
+    def __init__(self, known: Known | None) -> None:
+        self.known = known
+        self._agents = set() if known is None else set(known.agents)
+        self._first_index: int | None = None  # in the batch, if it was not known before
+
+    def join(self, signed: SignedEvent, index: int) -> int | None:
+        """Give the event its index among those to append, or None if it says nothing new."""
+        agents = {signature.agent for signature in signed.signatures}
+        if agents <= self._agents:
+            return None
+        self._agents |= agents
+        if self._first_index is None:
+            self._first_index = index
+        return index
+
+    def receipt(self, signed: SignedEvent, index: int | None, first_seq: int) -> Receipt:
+        """The receipt, once the batch's first position is known."""
+        if index is not None:
+            return Receipt(signed.hash_hex, first_seq + index)
+        if self.known is not None:
+            return Receipt(signed.hash_hex, self.known.seq, "duplicate")
+        assert self._first_index is not None, "a duplicate repeats something"
+        return Receipt(signed.hash_hex, first_seq + self._first_index, "duplicate")
 
 
 def _verify_all(batch: Sequence[SignedEvent]) -> list[EpistemeError | None]:

@@ -14,6 +14,7 @@ from episteme.errors import EpistemeError
 from episteme.node import Node
 from episteme.server.problems import on_error, on_http
 from episteme.server.reads import Reads
+from episteme.server.wire import positions
 from episteme.server.writes import ENVELOPE_KINDS, Writes
 from stores import StoreError
 from wal import LogError
@@ -41,15 +42,16 @@ class Application:
         if scope["type"] == "http" and scope["method"] == HTTPMethod.POST and scope["path"] in ENVELOPE_KINDS:
             await self._writes.envelope(scope, receive, send)
         else:
-            await self._router(scope, receive, self._with_position(send))
+            await self._router(scope, receive, self._with_positions(send, read=scope.get("method") == HTTPMethod.GET))
 
-    def _with_position(self, send: Send) -> Send:
-        """Every answer says where the log ends, the router's own refusals included."""
+    def _with_positions(self, send: Send, *, read: bool) -> Send:
+        """Every answer says where the log ends, and how far the fold is; refusals too."""
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
-                headers.setdefault("Episteme-Seq", str(self._node.end_seq))
+                for name, value in positions(self._node, read=read).items():
+                    headers.setdefault(name, value)
             await send(message)
 
         return sending

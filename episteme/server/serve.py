@@ -1,12 +1,15 @@
 """Bind, run, drain, stop."""
 
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
+import msgspec
 import uvicorn
 
 from episteme.config import NodeConfig, ServerConfig
@@ -15,6 +18,8 @@ from episteme.node import Node
 from episteme.server.app import Application
 
 _BACKLOG = 2048
+_FILES_WANTED = 65_536
+_FILES_KEPT = 512  # for segments, tables and logs of the engines
 # How long a busy thread may keep the interpreter lock from the others.  Python's 5 ms show in the
 # latency of a write; at a tenth of a millisecond the hand-overs cost a third of the throughput.
 _SWITCH_INTERVAL_S = 0.001
@@ -27,7 +32,8 @@ def serve(folder: Path, node_config: NodeConfig, config: ServerConfig, started: 
     Raises: CannotOpen; Damaged.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    listener = _bind(config.host, config.port)
+    config = msgspec.structs.replace(config, connections_max=_connections_max(config.connections_max))
+    listener = _bind(config)
     try:
         with Node.open(folder, config=node_config) as node:
             application = Application(node, config)
@@ -80,9 +86,28 @@ def _run(
     server.run(sockets=[listener])
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _connections_max(wanted: int) -> int:
+    """Raise the limit of open files, and leave enough of them to the log and the store.
+
+    A log that cannot open its next segment stops; connections must never bring it there.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, _FILES_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+        soft = target
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _FILES_KEPT))
+
+
+def _bind(config: ServerConfig) -> socket.socket:
+    host, port = config.host, config.port
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if not config.public and not ip_address(address[0]).is_loopback:
+            raise CannotOpen(
+                f"{host} is not a loopback address: whoever reaches it can read everything and write; "
+                "say --public if that is meant"
+            )
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

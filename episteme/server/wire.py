@@ -13,6 +13,7 @@ from episteme.errors import (
     FieldProblem,
     InvalidParameter,
     Malformed,
+    RequestTimeout,
     TooLarge,
     UnknownParameter,
     UnsupportedMedia,
@@ -24,24 +25,34 @@ from episteme.server.mailbox import post
 _encode = msgspec.json.Encoder().encode
 
 
-async def read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
-    """The whole body.  Raises: TooLarge as soon as that is known; UnsupportedMedia; Malformed."""
+async def read_body(scope: Scope, receive: Receive, bytes_max: int, timeout_s: float) -> bytes:
+    """The whole body.
+
+    Raises: TooLarge as soon as that is known; RequestTimeout; UnsupportedMedia; Malformed.
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > bytes_max:
             raise TooLarge(f"the body has {int(value)} bytes; at most {bytes_max} are taken")
         if name == b"content-encoding" and value != b"identity":
             raise UnsupportedMedia(f"content encoding {value[:40].decode('latin-1')!r} is not read here")
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _read_chunks(receive, bytes_max)
+    except TimeoutError as error:
+        raise RequestTimeout(f"the body was not whole after {timeout_s:g} s") from error
+
+
+async def _read_chunks(receive: Receive, bytes_max: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Malformed("the connection was closed before the body was whole")
-        chunk = message.get("body", b"")
-        size += len(chunk)
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > bytes_max:
             raise TooLarge(f"the body has more than {bytes_max} bytes")
-        chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from cortex import CortexError
 from episteme.api import IngestResult, IngestSummary, Receipt
 from episteme.config import ServerConfig
 from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded, TooLarge
@@ -48,7 +49,7 @@ class Writes:
         self._config = config
         self._ingesting = 0
         self._mailbox = Mailbox()
-        self._threads = ThreadPoolExecutor(config.ingest_concurrency_max, thread_name_prefix="ingest")
+        self._threads = ThreadPoolExecutor(config.ingest_threads, thread_name_prefix="ingest")
 
     def routes(self) -> list[Route]:
         """The routes that are not for one envelope."""
@@ -70,25 +71,37 @@ class Writes:
     async def _submit(self, scope: Scope, receive: Receive) -> Response:
         """Answered after the fsync, or with wait once it is readable."""
         wait_s = wait_of(parameters(scope, ("wait",)), self._node)
-        signed = self._node.admit(await read_body(scope, receive, self._node.config.envelope_bytes_max))
-        _check_kind(signed, ENVELOPE_KINDS[scope["path"]])
+        kind = ENVELOPE_KINDS[scope["path"]]
+        limits = self._node.config
+        bytes_max = limits.event_bytes_max if kind is None else limits.envelope_bytes_max
+        body = await read_body(scope, receive, bytes_max, self._config.body_s_max)
+        signed = self._node.admit(body, any_kind=kind is None)
+        _check_kind(signed, kind)
         told, deliver = self._mailbox.expect()
         self._node.submit_later(signed, "http", deliver)
         outcome = await told
         if isinstance(outcome, EpistemeError):
             raise outcome
-        if wait_s is not None and await applied(self._node, outcome.seq, wait_s) and outcome.status == "accepted":
+        if wait_s is not None and outcome.status == "accepted" and await self._readable(outcome.seq, wait_s):
             outcome = Receipt(outcome.hash, outcome.seq, "applied")
         return answer(self._node, outcome, _STATUS_BY_RECEIPT[outcome.status])
+
+    async def _readable(self, seq: int, wait_s: float) -> bool:
+        """Whether a durable event became readable in time; a fold that stops does not undo the write."""
+        try:
+            return await applied(self._node, seq, wait_s)
+        except CortexError:
+            return False
 
     async def ingest(self, request: Request) -> Response:
         """Many envelopes, a line each; the whole body is read before the first answer."""
         parameters(request.scope, ())
-        if self._ingesting >= self._config.ingest_concurrency_max:
+        if self._ingesting >= self._config.ingest_bodies_max:
             raise Overloaded(f"{self._ingesting} ingests are running", retry_after_s=1)
         self._ingesting += 1
         try:
-            body = await read_body(request.scope, request.receive, self._config.ingest_bytes_max)
+            config = self._config
+            body = await read_body(request.scope, request.receive, config.ingest_bytes_max, config.body_s_max)
             loop = asyncio.get_running_loop()
             answered = await loop.run_in_executor(self._threads, self._ingest_body, body)
         finally:

@@ -123,7 +123,7 @@ def test_time_is_what_the_clock_says(tmp_path: Path) -> None:
 
 
 def test_envelope_may_be_bounded_by_the_configuration(tmp_path: Path) -> None:
-    with Node.open(tmp_path, config=NodeConfig(envelope_bytes_max=100)) as node:
+    with Node.open(tmp_path, config=NodeConfig(event_bytes_max=100)) as node:
         (result,) = node.ingest([claim("larger than a hundred bytes")])
     assert result.code == "too-large"
 

@@ -98,7 +98,7 @@ def test_empty_body_is_a_summary_of_nothing(server: Server) -> None:
 
 
 def test_line_over_the_bound_of_an_envelope_is_refused_alone(server: Server) -> None:
-    large, fine, _ = ingest(server, b"x" * (256 * 1024 + 1) + b"\n" + claim("beside a large line")).lines
+    large, fine, _ = ingest(server, b"x" * (7 * 1024 * 1024 + 1) + b"\n" + claim("beside a large line")).lines
     assert (large["status"], large["code"]) == ("refused", "too-large")
     assert status(fine) == "accepted"
 

@@ -123,13 +123,13 @@ FULL_EVENTS: Final[tuple[Event, ...]] = (
 
 def labels(bytes_max: int = 256) -> SearchStrategy[str]:
     """Short text as subjects hold it: NFC, of any script, without control characters."""
-    scripts = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=24)
+    scripts = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), min_size=1, max_size=24)
     return scripts.map(_nfc).filter(lambda text: 1 <= len(text.encode()) <= bytes_max)
 
 
 def texts() -> SearchStrategy[str]:
     """Long text: NFC, with line breaks and control characters, possibly empty."""
-    return st.text(st.characters(exclude_categories=("Cs",)), max_size=40).map(_nfc)
+    return st.text(st.characters(exclude_categories=("Cs", "Cn")), max_size=40).map(_nfc)
 
 
 def _nfc(text: str) -> str:
