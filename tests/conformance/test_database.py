@@ -21,6 +21,7 @@ from model import (
     BooleanValue,
     NumberValue,
     ReferenceValue,
+    SigningKey,
     TextValue,
 )
 from tests.support.databases import KINDS, WAIT_S, Database, opened, write
@@ -267,3 +268,21 @@ def test_own_claim_can_be_voted_on_at_once(db: Database) -> None:
         claim = db.assert_("voted on at once", "is", number)
         receipt = db.vote(claim.hash, 1)
     assert db.query("voted on at once", "is", min_seq=receipt.seq).groups[0].votes == 1.0
+
+
+def test_ingest_keeps_the_order_of_what_it_is_given(db: Database) -> None:
+    lines = [signed(make_assertion(subject="in order", timestamp=number)) for number in range(2500)]
+    positions = [result.seq for result in db.ingest(lines)]
+    assert positions == sorted(positions)
+    assert len(set(positions)) == len(lines)
+
+
+def test_answer_shows_as_many_signatures_as_an_envelope_holds_and_get_shows_all(db: Database) -> None:
+    event = make_assertion(subject="signed by many")
+    for number in range(20):
+        receipt = db.submit(signed(event, SigningKey(bytes([200 + number]) * 32)))
+    answer = db.query("signed by many", "causes_muscle_loss", min_seq=receipt.seq)
+    assert answer.groups[0].support == 20
+    assert answer.winner is not None
+    assert len(answer.winner.assertion.signatures) == 16
+    assert len(db.get(receipt.hash).signatures) == 20

@@ -175,3 +175,9 @@ def test_a_damaged_record_raises_nothing_but_unsupported_record(start: int, patc
     except UnsupportedRecord:
         return
     assert isinstance(record, EventRecord)  # damage inside a string; the frame's checksum is for that
+
+
+def test_a_record_is_read_whatever_the_unicode_tables_make_of_its_text() -> None:
+    """The form of text is judged at the gate; a log must stay readable under other tables."""
+    event = make_assertion(subject="e\u0301", narrative="\ufdd0")
+    assert decode_record(encode_record(signed(event), Receipt())).event == event

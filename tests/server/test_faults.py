@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cortex import FoldStopped
 from episteme import Receipt
+from episteme.config import ServerConfig
 from episteme.errors import DiskFull, EpistemeError, LogFailed, NotFound, Overloaded
 from episteme.node import Node
 from model import decode_envelope
@@ -141,3 +143,23 @@ def test_log_with_too_much_waiting_for_the_disk_is_overloaded_and_the_rest_can_b
         for event in batch:
             node.submit(event)
         assert node.end_seq == len(batch)
+
+
+@pytest.mark.parametrize("path", ["/v1/assertions", "/v1/ingest"])
+def test_body_that_does_not_come_is_given_up_and_leaves_its_place(tmp_path: Path, path: str) -> None:
+    config = ServerConfig(body_s_max=0.01, ingest_bodies_max=1)
+    with Node.open(tmp_path) as node:
+        for _ in range(2):
+            reply = call_node(node, "POST", path, BODY[:10], config=config, stalls=True)
+            check_problem(reply, 408, "request-timeout", None)
+        assert node.end_seq == -1
+        assert call_node(node, "POST", path, BODY, config=config).status in (200, 202)
+
+
+def test_write_that_is_durable_is_acknowledged_though_the_fold_has_stopped(tmp_path: Path) -> None:
+    with Node.open(tmp_path) as node:
+        node.runner.watermark.end(FoldStopped("a fold failed"))
+        reply = call_node(node, "POST", "/v1/assertions?wait=5s", BODY)
+        assert (reply.status, node.end_seq) == (202, 0)
+        other = decode_envelope(claim("durable all the same"))
+        assert node.submit(other, wait_s=5) == Receipt(other.hash_hex, 1, "accepted")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.command import Command
 from tests.support.envelopes import claim
 from tests.support.http import call, connect, exchange, log_seq
 from tests.support.servers import WAIT_S, Server
@@ -181,3 +182,11 @@ def test_restart_takes_up_at_the_same_database_and_position(tmp_path: Path) -> N
     assert after["database"] == before["database"]
     assert after["log"]["seq"] == before["log"]["seq"]
     assert after["log"]["epoch"] == before["log"]["epoch"] + 1
+
+
+def test_address_that_others_reach_is_refused_unless_it_is_said_to_be_public(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    refused = command("serve", "--data", str(tmp_path / "data"), "--host", "0.0.0.0", "--port", "0")
+    assert (refused.code, refused.stdout) == (1, "")
+    assert "--public" in refused.stderr
+    assert "code: cannot-open" in refused.stderr

@@ -13,16 +13,18 @@ from tests.support.http import Reply
 Message = MutableMapping[str, Any]
 
 
-def call_node(node: Node, method: str, path: str, body: bytes = b"") -> Reply:
-    """One request to a node, in a loop of its own."""
-    application = Application(node, ServerConfig())
+def call_node(
+    node: Node, method: str, path: str, body: bytes = b"", *, config: ServerConfig | None = None, stalls: bool = False
+) -> Reply:
+    """One request to a node, in a loop of its own; one that stalls never sends the rest of its body."""
+    application = Application(node, config or ServerConfig())
     try:
-        return asyncio.run(_call(application, method, path, body))
+        return asyncio.run(_call(application, method, path, body, stalls))
     finally:
         application.close()
 
 
-async def _call(application: Application, method: str, path: str, body: bytes) -> Reply:
+async def _call(application: Application, method: str, path: str, body: bytes, stalls: bool) -> Reply:
     parts = urlsplit(path)
     scope = {
         "type": "http",
@@ -40,8 +42,14 @@ async def _call(application: Application, method: str, path: str, body: bytes) -
     }
     sent: list[Message] = []
 
+    received = 0
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        nonlocal received
+        received += 1
+        if stalls and received > 1:
+            await asyncio.Event().wait()  # the rest of the body never comes
+        return {"type": "http.request", "body": body, "more_body": stalls}
 
     async def send(message: Message) -> None:
         sent.append(message)
