@@ -77,8 +77,8 @@ class Intake:
             start = self._workers < self._options.threads and len(self._queue) > self._workers
             if start:
                 self._workers += 1
-        if start:
-            self._pool.submit(self._work)
+        if start and not self._schedule_work():
+            self._work()
 
     def ingest(self, batch: Sequence[SignedEvent], via: str) -> list[Outcome]:
         """Verify on all threads, append in the given order, wait for the fsync; one outcome each.
@@ -88,7 +88,10 @@ class Intake:
         self._check_open()
         size = self._options.chunk_count
         chunks = [batch[start : start + size] for start in range(0, len(batch), size)]
-        verifying: list[Future[list[EpistemeError | None]]] = [self._pool.submit(_verify_all, c) for c in chunks]
+        try:
+            verifying: list[Future[list[EpistemeError | None]]] = [self._pool.submit(_verify_all, c) for c in chunks]
+        except RuntimeError as error:  # the threads are closing
+            raise NotReady("the database is closing", retry_after_s=1) from error
         outcomes: list[Outcome] = []
         ticket: Ticket | None = None
         for chunk, verified in zip(chunks, verifying, strict=True):
@@ -115,19 +118,26 @@ class Intake:
 
     def _work(self) -> None:
         """Take one chunk off the queue, then stand in line again: an ingest waits for the same threads."""
-        with self._queue_lock:
-            # A fair part of what waits, so that all threads have work.
-            count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
-            taken = [self._queue.popleft() for _ in range(count)]
-            self._queued_signatures -= sum(len(signed.signatures) for signed, _, _ in taken)
-            if not taken:
-                self._workers -= 1
+        while True:
+            with self._queue_lock:
+                # A fair part of what waits, so that all threads have work.
+                count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
+                taken = [self._queue.popleft() for _ in range(count)]
+                self._queued_signatures -= sum(len(signed.signatures) for signed, _, _ in taken)
+                if not taken:
+                    self._workers -= 1
+                    return
+            self._process(taken)
+            if self._schedule_work():
                 return
-        self._process(taken)
+
+    def _schedule_work(self) -> bool:
+        """Hand the queue to a thread; False if the threads are closing, and the caller must see to it."""
         try:
             self._pool.submit(self._work)
-        except RuntimeError:  # the pool is closing: what was taken before is finished here
-            self._work()
+        except RuntimeError:
+            return False
+        return True
 
     def _process(self, taken: Sequence[tuple[SignedEvent, str, Deliver]]) -> None:
         batch = [signed for signed, _, _ in taken]
