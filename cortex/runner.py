@@ -87,7 +87,7 @@ class Runner(Generic[Event]):
     def run_once(self) -> int:
         """Apply one batch in this thread; give the number of events, 0 if there is none.
 
-        Raises: FoldStopped if a fold, or the store, failed; nothing of the batch is applied then.
+        Raises: whatever the log, a fold or the store raised; nothing of the batch is applied then.
         """
         seq = self.watermark.seq
         frames = self._log.read_from(

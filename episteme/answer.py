@@ -4,8 +4,7 @@ from episteme.api import Answer, AnswerEnvelope, AnswerGroup, LensInfo, StoredAs
 from episteme.query import Question, Resolved
 from model import to_envelope
 from stores import MICROS, AssertionRow, GroupRow
-
-_LOGICAL_BITS = 16  # of the log's hybrid clock: docs/format-log.md
+from wal import wall_ms
 
 
 def make_answer(question: Question, resolved: Resolved, seq: int) -> Answer:
@@ -34,7 +33,7 @@ def make_stored(digest: bytes, row: AssertionRow) -> StoredAssertion:
     """An assertion with its position."""
     signed = row.signed(digest)
     envelope = to_envelope(signed.event, signed.signatures)
-    return StoredAssertion(digest.hex(), row.seq, row.time >> _LOGICAL_BITS, row.event, envelope.signatures)
+    return StoredAssertion(digest.hex(), row.seq, wall_ms(row.time), row.event, envelope.signatures)
 
 
 def _winner(digest: bytes | None, row: AssertionRow | None) -> Winner | None:

@@ -130,7 +130,6 @@ class Client(Authoring):
     def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
         """As Database.get."""
         params = _present(min_seq=min_seq, wait=None if wait_s is None else _duration(wait_s))
-        # Quoted whole: whatever was typed is one path segment, and the server judges it.
         path = f"/v1/assertions/{parse_hash(hash_hex).hex()}"
         return _read(self._send("GET", path, params), StoredAssertion)
 

@@ -221,10 +221,10 @@ class Node(Authoring):
         limit: int | None = None,
     ) -> Answer:
         """As Database.query."""
-        self.await_seq(min_seq, wait_s)
         question = make_question(
             subject, predicate, lens=lens, source_class=source_class, lifecycle=lifecycle, full=full, limit=limit
         )
+        self.await_seq(min_seq, wait_s)
         return self.ask(question)
 
     def ask(self, question: Question) -> Answer:

@@ -16,7 +16,7 @@ from wal.errors import (
     UnsupportedFormat,
 )
 from wal.files import Files
-from wal.format import PAYLOAD_BYTES_MAX, Frame
+from wal.format import PAYLOAD_BYTES_MAX, Frame, wall_ms
 from wal.log import FileLog, LogOptions
 from wal.protocol import Log
 from wal.recovery import TornTail
@@ -44,4 +44,5 @@ __all__ = [
     "Truncated",
     "UnsupportedFormat",
     "check_log",
+    "wall_ms",
 ]

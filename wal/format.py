@@ -70,7 +70,12 @@ class Frame(NamedTuple):
     @property
     def time_ms(self) -> int:
         """The clock's milliseconds since 1970, without its counter."""
-        return self.time >> LOGICAL_BITS
+        return wall_ms(self.time)
+
+
+def wall_ms(time: int) -> int:
+    """The milliseconds since 1970 of a hybrid time."""
+    return time >> LOGICAL_BITS
 
 
 class SegmentHeader(NamedTuple):

@@ -135,11 +135,6 @@ class FileLog:
         return self._durable.seq
 
     @property
-    def next_seq(self) -> int:
-        """The seq that the next append gets; frames before it may not be durable yet."""
-        return self._next_seq
-
-    @property
     def first_seq(self) -> int:
         """The first seq that is still kept."""
         return self._segments[0].first_seq

@@ -18,11 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from episteme.api import IngestResult
+from episteme.api import Database, IngestResult
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json, talk
 from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, KeyName, OutputOption, Url, database, signing_key
 from episteme.cli.write import LifecycleName, SourceClassName, ValueType
-from episteme.client import Client
 from episteme.errors import EXIT_PARTLY, EXIT_USAGE, EpistemeError
 from episteme.importer import (
     SAYS_NOTHING,
@@ -35,7 +34,6 @@ from episteme.importer import (
     read_rows,
     summarize_skipped,
 )
-from episteme.node import Node
 from model import SignedEvent
 
 _READABLE_WAIT_S = 30.0
@@ -115,7 +113,7 @@ def import_claims(
         raise typer.Exit(EXIT_PARTLY)
 
 
-def _run(db: Client | Node, file: Path, plan: Plan, keyring: Keyring) -> tuple[Report, EpistemeError | None]:
+def _run(db: Database, file: Path, plan: Plan, keyring: Keyring) -> tuple[Report, EpistemeError | None]:
     report, skipped, refused = Report(), list[Skipped](), list[IngestResult]()
     lines: deque[int] = deque()
     started_s = time.monotonic()
@@ -160,7 +158,7 @@ def _counted(file: Path, report: Report, progress: Progress, task: TaskID) -> It
         yield line, row
 
 
-def _wait_readable(db: Client | Node, seq: int) -> None:
+def _wait_readable(db: Database, seq: int) -> None:
     """Come back once a query sees all that was written."""
     if seq >= 0:
         db.query("-", "-", min_seq=seq, wait_s=_READABLE_WAIT_S)
