@@ -94,7 +94,12 @@ class Runner(Generic[Event]):
             seq, count_max=self._options.batch_count_max, bytes_max=self._options.batch_bytes_max
         )
         if frames:
-            apply_batch(self._store, self._folds, [self._decode(frame) for frame in frames], frames[-1].seq + 1)
+            events = [self._decode(frame) for frame in frames if not frame.lost]
+            if len(events) < len(frames):
+                _LOGGER.warning(
+                    "%s events up to seq %s were lost in a repair", len(frames) - len(events), frames[-1].seq
+                )
+            apply_batch(self._store, self._folds, events, frames[-1].seq + 1)
             self.watermark.advance(frames[-1].seq + 1)
         return len(frames)
 

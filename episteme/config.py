@@ -11,7 +11,7 @@ from msgspec import Struct
 from cortex import RunnerOptions
 from episteme.gate import ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, IntakeOptions
 from stores import StoreOptions
-from wal import LogOptions
+from wal import LogOptions, Retention
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 18180
@@ -31,6 +31,13 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
     catch_up_wait_s: float = 5.0  # how long opening waits for the fold; after that writes are told to come back
     read_wait_s: float = 2.0  # how long min_seq waits when the reader does not say
+
+    def __post_init__(self) -> None:
+        """Refuse what would break the promise of a receipt: the log is the truth, all of it, on the disk."""
+        if self.log.durability != "durable":
+            raise ValueError(f"log.durability is {self.log.durability!r}; the database's log is always 'durable'")
+        if self.log.retention != Retention():
+            raise ValueError("log.retention is set; the database's log keeps everything")
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True):

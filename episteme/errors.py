@@ -270,6 +270,7 @@ _INNER_CODES: Final = {
     "store-locked": "cannot-open",
     "unsupported-format": "cannot-open",
     "wrong-log": "cannot-open",
+    "fenced": "log-failed",
     "fold-version": "cannot-open",
     "log-closed": "not-ready",
     "store-closed": "not-ready",

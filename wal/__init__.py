@@ -2,35 +2,59 @@
 
 from wal.check import Checked, Finding, check_log
 from wal.commit import Ticket
+from wal.dump import dump_log
 from wal.errors import (
+    BadLogName,
     Corrupt,
     DiskFull,
+    Diverged,
+    Fenced,
     FutureSeq,
     LogBusy,
     LogClosed,
     LogError,
     LogFailed,
     LogLocked,
+    NotOwner,
+    OptionsConflict,
     PayloadTooLarge,
+    SeqConflict,
     Truncated,
+    UnknownLog,
     UnsupportedFormat,
+    WrongLog,
 )
 from wal.files import Files
+from wal.following import Follower, follow, open_replica
 from wal.format import PAYLOAD_BYTES_MAX, Frame, wall_ms
-from wal.log import FileLog, LogOptions
-from wal.protocol import Log
+from wal.log import FileLog
+from wal.memory import MemoryLog
+from wal.options import Durability, Interval, LogOptions, Retention
+from wal.protocol import Cursor, Log, LogReader
+from wal.rebuild import Quarantined
 from wal.recovery import TornTail
+from wal.redex import Redex
+from wal.repair import Repaired, repair_log
+from wal.tail import Subscription
+from wal.viewing import ReadOnlyLog
 
 __all__ = [
     "PAYLOAD_BYTES_MAX",
+    "BadLogName",
     "Checked",
     "Corrupt",
+    "Cursor",
     "DiskFull",
+    "Diverged",
+    "Durability",
+    "Fenced",
     "FileLog",
     "Files",
     "Finding",
+    "Follower",
     "Frame",
     "FutureSeq",
+    "Interval",
     "Log",
     "LogBusy",
     "LogClosed",
@@ -38,11 +62,28 @@ __all__ = [
     "LogFailed",
     "LogLocked",
     "LogOptions",
+    "LogReader",
+    "MemoryLog",
+    "NotOwner",
+    "OptionsConflict",
     "PayloadTooLarge",
+    "Quarantined",
+    "ReadOnlyLog",
+    "Redex",
+    "Repaired",
+    "Retention",
+    "SeqConflict",
+    "Subscription",
     "Ticket",
     "TornTail",
     "Truncated",
+    "UnknownLog",
     "UnsupportedFormat",
+    "WrongLog",
     "check_log",
+    "dump_log",
+    "follow",
+    "open_replica",
+    "repair_log",
     "wall_ms",
 ]

@@ -1,12 +1,15 @@
-"""Group commit: many appends, one fsync, and the tickets that wait for it.
+"""Group commit: many appends, one write, one fsync, and the tickets that wait for it.
 
-A group collects what is appended while the group before it is being written
-and synced.  Nobody sleeps to make a group larger.
+A group collects what is appended while the group before it is written and
+synced.  Nobody sleeps to make a group larger.  Whoever waits for a group while
+nobody commits does the commit itself, which saves two changes of thread.
 """
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from wal.errors import LogError
 
@@ -15,46 +18,33 @@ _LOGGER = logging.getLogger(__name__)
 DoneCallback = Callable[[LogError | None], None]
 
 
-class CommitGroup:
-    """Frames that become durable together, or fail together.  Guarded by the log's lock until done."""
+class Completion:
+    """Something that will be done, well or not, and those who wait for it.  Thread-safe."""
 
-    __slots__ = (
-        "_callbacks",
-        "_event",
-        "_lock",
-        "chain",
-        "chain_before",
-        "done",
-        "error",
-        "frames",
-        "size_bytes",
-        "time",
-    )
+    __slots__ = ("_callbacks", "_lock", "_waiters", "done", "error")
 
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
-        self._event: threading.Event | None = None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiters: deque[threading.Lock] = deque()
         self._callbacks: list[DoneCallback] = []
-        self.frames: list[bytes] = []
-        self.size_bytes = 0
-        self.chain_before = 0  # of the frame before the first
-        self.chain = 0  # of the last frame
-        self.time = 0  # of the last frame
         self.done = False
         self.error: LogError | None = None
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait until the group is done; False if the time ran out first."""
+        """Wait until it is done; False if the time ran out first."""
         with self._lock:
             if self.done:
                 return True
-            if self._event is None:
-                self._event = threading.Event()
-            event = self._event
-        return event.wait(timeout_s)
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiters.append(mine)
+        try:
+            return mine.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+        finally:
+            self._pass_on(mine)
 
     def on_done(self, callback: DoneCallback) -> None:
-        """Call back once the group is done: at once if it is, else in the committing thread."""
+        """Call back once it is done: at once if it is, else in the thread that finishes it."""
         with self._lock:
             if not self.done:
                 self._callbacks.append(callback)
@@ -62,48 +52,112 @@ class CommitGroup:
         callback(self.error)
 
     def finish(self, error: LogError | None) -> None:
-        """Mark the group done and tell everybody.  Called once, without the lock."""
+        """Mark it done and tell everybody.  A second call changes nothing and tells whom the first did not reach."""
         with self._lock:
-            assert not self.done, "a commit group is finished once"
-            self.done = True
-            self.error = error
-            callbacks, event = self._callbacks, self._event
-            self.frames = []
-        if event is not None:
-            event.set()
-        for callback in callbacks:
+            if not self.done:
+                self.error = error
+                self.done = True
+        if self._waiters:
+            self._pass_on(None)
+        while self._callbacks:  # no more are added once it is done
+            callback = self._callbacks.pop(0)
             try:
-                callback(error)
+                callback(self.error)
             except Exception:
                 _LOGGER.exception("a commit callback failed; the others and the log go on")
+
+    def _pass_on(self, mine: "threading.Lock | None") -> None:
+        """Wake one waiter, who wakes the next: all at once would fight for the interpreter."""
+        with self._lock:
+            if not self.done:
+                if mine is not None:  # its time ran out, or it was interrupted
+                    self._waiters.remove(mine)
+                return
+            following = self._waiters.popleft() if self._waiters else None
+        if following is not None:
+            following.release()
+
+
+class CommitGroup:
+    """Frames that are written together, and become durable together or fail together.  Guarded by the log's lock."""
+
+    __slots__ = (
+        "chain",
+        "chain_before",
+        "end_seq",
+        "first_seq",
+        "first_time",
+        "marks",
+        "must_sync",
+        "parts",
+        "size_bytes",
+        "sync_within_ms",
+        "synced",
+        "time",
+        "written",
+    )
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []  # of frames: header, payload, header, payload, ...
+        self.size_bytes = 0
+        self.first_seq = 0
+        self.end_seq = 0  # behind the last frame
+        self.chain_before = 0  # of the frame before the first
+        self.chain = 0  # of the last frame
+        self.first_time = 0
+        self.time = 0  # of the last frame
+        self.marks: list[tuple[int, int, int]] = []  # seq, offset in the group, time: what the sparse index keeps
+        self.must_sync = False  # somebody waits for the fsync
+        self.sync_within_ms: int | None = None  # how soon after the write somebody wants it synced
+        self.written = Completion()
+        self.synced = Completion()
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to do for it."""
+        return bool(self.parts) or self.must_sync
+
+
+class Committer(Protocol):
+    """Who can do the commit that a ticket waits for."""
+
+    def help_commit(self, completion: Completion) -> None:
+        """Commit in this thread if nobody else does; return at once if somebody does."""
 
 
 class Ticket:
     """A promise of durability for the frames first_seq to last_seq."""
 
-    __slots__ = ("_group", "first_seq", "last_seq")
+    __slots__ = ("_committer", "_completion", "first_seq", "last_seq")
 
-    def __init__(self, first_seq: int, last_seq: int, group: CommitGroup) -> None:
+    def __init__(
+        self, first_seq: int, last_seq: int, completion: Completion, committer: Committer | None = None
+    ) -> None:
         self.first_seq = first_seq
         self.last_seq = last_seq
-        self._group = group
+        self._completion = completion
+        self._committer = committer
 
     @property
     def done(self) -> bool:
-        """Whether the fsync that covers the frames has returned, well or not."""
-        return self._group.done
+        """Whether what the ticket waits for has ended, well or not."""
+        return self._completion.done
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Wait for the fsync; give the first seq.
+        """Wait until the frames are as durable as was asked; give the first seq.
 
-        Raises: TimeoutError; LogFailed or DiskFull if the write or the fsync failed; LogClosed.
+        Without a timeout this thread may do the commit itself.
+        Raises: TimeoutError; LogFailed or DiskFull if the write or the fsync failed.
         """
-        if not self._group.wait(timeout_s):
+        completion = self._completion
+        if timeout_s is None and self._committer is not None and not completion.done:
+            self._committer.help_commit(completion)
+        if not completion.done and not completion.wait(timeout_s):
             raise TimeoutError(f"seq {self.last_seq} is not durable after {timeout_s} s")
-        if self._group.error is not None:
-            raise self._group.error
+        if completion.error is not None:
+            raise completion.error
         return self.first_seq
 
     def on_done(self, callback: DoneCallback) -> None:
         """Call back with None once durable, or with the error.  Must not block: the disk waits."""
-        self._group.on_done(callback)
+        self._completion.on_done(callback)

@@ -33,6 +33,12 @@ class DiskFull(LogFailed):
     code = "disk-full"
 
 
+class Fenced(LogFailed):
+    """The log's lock file was removed: another writer may have the folder, so this one stops."""
+
+    code = "fenced"
+
+
 class LogBusy(LogError):
     """Too many bytes wait for the disk; try again."""
 
@@ -45,10 +51,46 @@ class PayloadTooLarge(LogError):
     code = "too-large"
 
 
+class SeqConflict(LogError):
+    """The log does not end where the append expects; names both seqs."""
+
+    code = "seq-conflict"
+
+    def __init__(self, expected: int, next_seq: int) -> None:
+        super().__init__(f"the append expects to be seq {expected}, the next is {next_seq}; read on, then try again")
+        self.expected = expected
+        self.next_seq = next_seq
+
+
+class NotOwner(LogError):
+    """An append to a replica; says who owns the log."""
+
+    code = "not-owner"
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"this is a replica; append to the log's owner, {owner}")
+        self.owner = owner
+
+
+class Diverged(LogError):
+    """A source whose frames are not those that the replica has; names the first seq that differs."""
+
+    code = "diverged"
+
+    def __init__(self, seq: int, detail: str) -> None:
+        super().__init__(f"seq {seq} differs: {detail}; keep one of the two and start the other anew")
+        self.seq = seq
+
+
 class FutureSeq(LogError):
     """A read from beyond the end; names both numbers."""
 
     code = "future-seq"
+
+    def __init__(self, seq: int, end: int) -> None:
+        super().__init__(f"seq {seq} is beyond the end of the log, {end}")
+        self.seq = seq
+        self.end = end
 
 
 class Truncated(LogError):
@@ -56,11 +98,45 @@ class Truncated(LogError):
 
     code = "truncated"
 
+    def __init__(self, seq: int, floor: int) -> None:
+        super().__init__(f"seq {seq} is gone; the first one kept is {floor}")
+        self.seq = seq
+        self.floor = floor
+
+
+class WrongLog(LogError):
+    """A cursor of another log."""
+
+    code = "wrong-log"
+
+    def __init__(self, expected: bytes, found: bytes) -> None:
+        super().__init__(f"the cursor is of log {found.hex()}, this is log {expected.hex()}")
+        self.expected = expected
+        self.found = found
+
 
 class UnsupportedFormat(LogError):
     """A file of another format, or of a version that this program cannot read."""
 
     code = "unsupported-format"
+
+
+class BadLogName(LogError):
+    """A name that no log can have."""
+
+    code = "bad-log-name"
+
+
+class UnknownLog(LogError):
+    """No log of that name is in the folder."""
+
+    code = "unknown-log"
+
+
+class OptionsConflict(LogError):
+    """The log is open with other options; says which."""
+
+    code = "options-conflict"
 
 
 class Corrupt(LogError):

@@ -4,6 +4,7 @@ A test replaces `Files` with one that fails, tears or forgets.  Nothing else in
 the package calls the operating system.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -37,6 +38,10 @@ class Files:
         """Open an existing file for reading."""
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
+    def open_or_create(self, path: Path) -> int:
+        """Open a file for reading and writing; a missing one is made, empty. Not durable."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
     def lock(self, path: Path) -> int | None:
         """Take the lock file, creating it; None if somebody holds it, in this process or another."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,6 +66,24 @@ class Files:
         while written < len(data):
             written += os.pwrite(handle, memoryview(data)[written:], offset + written)
 
+    def reserve(self, handle: int, offset: int, size: int) -> None:
+        """Put size zeros at offset, where nothing is yet. Not durable before sync."""
+        os.pwrite(handle, bytes(size), offset)
+
+    def publish(self, handle: int, data: bytes) -> None:
+        """Overwrite the start of a small file, within one sector. Not durable."""
+        os.pwrite(handle, data, 0)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Put a file in place of what path names, if anything, whole or not at all. Not durable."""
+        temporary = path.with_name(f"{path.name}.new")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            Files.write(self, handle, data, 0)
+        finally:
+            os.close(handle)
+        temporary.replace(path)
+
     def sync(self, handle: int) -> None:
         """The file's data, and its length, are on the disk on return (fdatasync)."""
         os.fdatasync(handle)
@@ -81,6 +104,31 @@ class Files:
         """Replace target by source, atomically. Not durable before sync_folder."""
         source.replace(target)
 
+    def remove(self, path: Path) -> None:
+        """Remove a file. Not durable before sync_folder."""
+        path.unlink()
+
+    def remove_if_there(self, path: Path) -> None:
+        """Remove a file that may be missing. Not durable before sync_folder."""
+        path.unlink(missing_ok=True)
+
     def close(self, handle: int) -> None:
         """Give a handle, or a lock, back."""
         os.close(handle)
+
+    def still_at(self, handle: int, path: Path) -> bool:
+        """Whether path names the open file: it was not removed or replaced, nor a folder above it renamed."""
+        try:
+            return os.path.samestat(os.fstat(handle), path.stat())
+        except FileNotFoundError:
+            return False
+
+    def remove_folder(self, path: Path) -> bool:
+        """Remove an empty folder; False if something is in it, or it is a link. Not durable before sync_folder."""
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                return False
+            raise
+        return True

@@ -1,78 +1,202 @@
 """Reading by position: find the segment, walk to the seq, collect frames up to the bounds.
 
-Works on what the log says is durable and nothing beyond; holds at most one
-read buffer and the frames that it gives back.
+Works on the contents that the log shows and nothing beyond; holds at most one
+read buffer, the frames that it gives back, and the places where reads ended.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from wal.errors import Corrupt, FutureSeq, Truncated
-from wal.format import Frame
-from wal.segment import Place, Segment
+from wal.files import Files
+from wal.format import LOGICAL_BITS, Frame
+from wal.index import STRIDE
+from wal.scan import READ_BYTES, Place, walk
+from wal.segment import Segment
+
+_PLACES_MAX: Final = 256  # readers that go on where they were need no search
+_FIRST_READ_BYTES: Final = 64 * 1024  # of a read whose length is not known
 
 
-class Hint(NamedTuple):
-    """Where the last read ended: reading on from there needs no search."""
-
-    segment: Segment
-    place: Place
-
-
-class Durable(NamedTuple):
-    """What may be read: the segments, and the place after the last durable frame, in the last of them."""
+class Contents(NamedTuple):
+    """What there is: the segments, and the place after the last frame, in the last of them."""
 
     segments: tuple[Segment, ...]
     end: Place
 
+    @property
+    def first_seq(self) -> int:
+        """The first seq that is kept."""
+        return self.segments[0].first_seq
 
-def read_frames(
-    durable: Durable, seq: int, hint: Hint | None, *, count_max: int, bytes_max: int
-) -> tuple[list[Frame], Hint | None]:
-    """Frames from seq on in order, at least one if there is any; and where the next read may go on.
+    def index_of(self, seq: int) -> int:
+        """Which segment holds seq."""
+        return bisect_right(self.segments, seq, key=lambda segment: segment.first_seq) - 1
 
-    Raises: FutureSeq beyond the end; Truncated before the first; Corrupt.
-    """
-    if seq > durable.end.seq:
-        raise FutureSeq(f"seq {seq} is beyond the end of the log, {durable.end.seq}")
-    if seq < durable.segments[0].first_seq:
-        raise Truncated(f"seq {seq} is gone; the first one kept is {durable.segments[0].first_seq}")
-    frames: list[Frame] = []
-    left = max(bytes_max, 1)
-    while seq < durable.end.seq and len(frames) < count_max and left > 0:
-        index = _segment_index(durable.segments, seq)
-        found, hint = _read_segment(durable, index, seq, hint, count_max - len(frames), left)
-        frames.extend(found)
-        seq += len(found)
-        left -= sum(len(frame.payload) for frame in found)
-    return frames, hint
+    def end_of(self, index: int) -> Place:
+        """The place behind the last frame of a segment."""
+        return self.end if index == len(self.segments) - 1 else self.segments[index].end
 
 
-def _read_segment(
-    durable: Durable, index: int, seq: int, hint: Hint | None, count_max: int, bytes_max: int
-) -> tuple[list[Frame], Hint]:
-    """Frames of one segment; at least one, for the caller knows that seq is durable."""
-    segment = durable.segments[index]
-    last = index == len(durable.segments) - 1
-    end = durable.end.offset if last else segment.size()
-    place = hint.place if hint and hint.segment is segment and hint.place.seq == seq else segment.near(seq)
-    frames: list[Frame] = []
-    size_bytes = 0
-    for frame, after in segment.walk(place, end):
-        place = after
-        segment.note(after.seq, after.offset)
-        if frame.seq < seq:
-            continue
-        frames.append(frame)
-        size_bytes += len(frame.payload)
-        if len(frames) >= count_max or size_bytes >= bytes_max:
-            return frames, Hint(segment, place)
-    expected = durable.end.seq if last else durable.segments[index + 1].first_seq
-    if place.seq != expected:
-        raise Corrupt(segment.path, end, f"frames up to seq {expected}", f"the end after seq {place.seq - 1}")
-    return frames, Hint(segment, place)
+class Reading:
+    """Reads of one log's segments.  Thread-safe."""
+
+    def __init__(self, files: Files, contents: Callable[[], Contents]) -> None:
+        """contents: what may be read now; a newer answer never shows less, but for what retention removed."""
+        self._files = files
+        self._contents = contents
+        self._places: dict[int, tuple[Segment, Place]] = {}
+
+    def forward(self, seq: int, count_max: int, bytes_max: int) -> list[Frame]:
+        """Frames from seq on, at least one if there is any.
+
+        Raises: FutureSeq; Truncated; Corrupt.
+        """
+        contents = self._contents()
+        _check_range(contents, seq)
+        frames: list[Frame] = []
+        left = max(bytes_max, 1)
+        count_max = max(count_max, 1)
+        while seq < contents.end.seq and len(frames) < count_max and left > 0:
+            try:
+                found = self._segment(contents, seq, count_max - len(frames), left)
+            except (FileNotFoundError, Corrupt):
+                if frames:
+                    return frames  # the next read will meet it
+                raise
+            frames = frames + found if frames else found
+            seq += len(found)
+            left -= sum(len(frame.payload) for frame in found) if seq < contents.end.seq else 0
+        return frames
+
+    def backward(self, seq: int, count_max: int, bytes_max: int) -> list[Frame]:
+        """Frames before seq, newest first, at least one if there is any.
+
+        Raises: FutureSeq; Truncated; Corrupt.
+        """
+        contents = self._contents()
+        _check_range(contents, seq)
+        frames: list[Frame] = []
+        count_max, bytes_max = max(count_max, 1), max(bytes_max, 1)
+        while seq > contents.first_seq and len(frames) < count_max and bytes_max > 0:
+            start = max(contents.first_seq, (seq - 1) // STRIDE * STRIDE)
+            for frame in reversed(self._exactly(contents, start, seq)):
+                frames.append(frame)
+                bytes_max -= len(frame.payload)
+                if len(frames) == count_max or bytes_max <= 0:
+                    break
+            seq = start
+        return frames
+
+    def seek_time(self, time_ms: int) -> int:
+        """The seq of the first frame whose milliseconds are not below time_ms; else the end.
+
+        Raises: Corrupt.
+        """
+        contents = self._contents()
+        time = max(0, time_ms) << LOGICAL_BITS
+        ends = range(len(contents.segments))
+        index = bisect_right(ends, time - 1, key=lambda at: contents.end_of(at).time)
+        if index == len(ends):
+            return contents.end.seq
+        segment, end = contents.segments[index], contents.end_of(index)
+        place = segment.index.near_time(time) or segment.start
+        with segment.opened() as handle:
+            for run in walk(self._files, handle, segment.path, place, end.offset, read_bytes=_FIRST_READ_BYTES):
+                for frame in run.frames:
+                    if frame.time >= time:
+                        return frame.seq
+                if run.damage:
+                    raise run.damage
+        return end.seq  # a last segment without a frame that is late enough
+
+    def _exactly(self, contents: Contents, start: int, end: int) -> list[Frame]:
+        frames: list[Frame] = []
+        while start + len(frames) < end:
+            seq = start + len(frames)
+            frames += self._segment(contents, seq, end - seq, 2**62)
+        return frames
+
+    def _segment(self, contents: Contents, seq: int, count_max: int, bytes_max: int) -> list[Frame]:
+        """Frames of one segment; at least one, for seq is known to be there.
+
+        Raises: Truncated if retention has just removed it; Corrupt.
+        """
+        index = contents.index_of(seq)
+        segment, end = contents.segments[index], contents.end_of(index)
+        try:
+            with segment.opened() as handle:
+                place = self._locate(segment, handle, seq, end)
+                return self._collect(segment, handle, place, end, count_max, bytes_max)
+        except FileNotFoundError:
+            floor = self._contents().first_seq
+            if seq < floor:
+                raise Truncated(seq, floor) from None
+            raise
+
+    def _locate(self, segment: Segment, handle: int, seq: int, end: Place) -> Place:
+        """Where seq starts: known from the read before, or found from the nearest place that the index knows."""
+        known = self._places.get(seq)
+        if known is not None and known[0] is segment:
+            return known[1]
+        place = segment.index.near(seq) if seq > segment.first_seq else None
+        try:
+            return self._advance(segment, handle, place or segment.start, seq, end)
+        except Corrupt:
+            if place is None:
+                raise
+            segment.make_index()  # it may be the index that is wrong
+            return self._advance(segment, handle, segment.start, seq, end)
+
+    def _advance(self, segment: Segment, handle: int, place: Place, seq: int, end: Place) -> Place:
+        runs = walk(
+            self._files,
+            handle,
+            segment.path,
+            place,
+            end.offset,
+            count_max=seq - place.seq,
+            read_bytes=_FIRST_READ_BYTES,
+        )
+        for run in runs:
+            place = run.after
+            segment.index.note_run(run)
+            if run.damage:
+                raise run.damage
+        if place.seq != seq:
+            raise Corrupt(segment.path, end.offset, f"frames up to seq {end.seq}", f"the end after seq {place.seq - 1}")
+        return place
+
+    def _collect(
+        self, segment: Segment, handle: int, place: Place, end: Place, count_max: int, bytes_max: int
+    ) -> list[Frame]:
+        frames: list[Frame] = []
+        read_bytes = READ_BYTES if count_max > STRIDE else _FIRST_READ_BYTES
+        runs = walk(
+            *(self._files, handle, segment.path, place, end.offset),
+            count_max=count_max,
+            bytes_max=bytes_max,
+            read_bytes=read_bytes,
+        )
+        for run in runs:
+            frames = frames + run.frames if frames else run.frames
+            place = run.after
+            if run.damage and not frames:
+                raise run.damage
+        if not frames:
+            raise Corrupt(segment.path, end.offset, f"frames up to seq {end.seq}", f"the end after seq {place.seq - 1}")
+        self._remember(segment, place)
+        return frames
+
+    def _remember(self, segment: Segment, place: Place) -> None:
+        if len(self._places) >= _PLACES_MAX:
+            self._places.pop(next(iter(self._places), -1), None)
+        self._places[place.seq] = segment, place
 
 
-def _segment_index(segments: Sequence[Segment], seq: int) -> int:
-    return bisect_right(segments, seq, key=lambda segment: segment.first_seq) - 1
+def _check_range(contents: Contents, seq: int) -> None:
+    if seq > contents.end.seq:
+        raise FutureSeq(seq, contents.end.seq)
+    if seq < contents.first_seq:
+        raise Truncated(seq, contents.first_seq)

@@ -1,17 +1,31 @@
 """Opening what a crash may have left: walk the last segment, cut a torn tail, refuse rot.
 
-Invariant: nothing but a torn tail of the last segment is ever removed, and a
-tail is torn only if no whole frame follows the damage.  Damage elsewhere is
-Corrupt, and nothing behind it is touched.
+Invariant: nothing but a torn tail of the last segment is ever removed.  A tail
+is torn if no whole frame follows the damage, or if what follows was written
+together with it and never acknowledged.  Damage elsewhere is Corrupt, and
+nothing behind it is touched.
+
+Source: docs/format-log.md, "Opening".
 """
 
+import logging
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wal.errors import Corrupt
 from wal.files import Files
-from wal.format import FLAG_MORE
-from wal.segment import Place, Segment, open_segment, segment_paths
+from wal.format import FLAG_MORE, FLAG_SYNCED, FOOTER_BYTES, Footer, Frame, UnknownFlags
+from wal.index import SparseIndex
+from wal.mark import MARK_BYTES, Mark, decode_mark
+from wal.mark import NAME as MARK_NAME
+from wal.scan import Place, Run, frames_behind, read_exactly, walk, whole_frame_at
+from wal.segment import Segment, digest_of, open_segment, read_footer, read_index, segment_paths
+
+_LOGGER = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]  # bytes walked, bytes to walk
 
 
 class TornTail(NamedTuple):
@@ -21,82 +35,224 @@ class TornTail(NamedTuple):
     offset: int
     cut_bytes: int
     reason: str
+    acknowledged_count: int = 0  # frames in it that had been acknowledged: the disk lost or damaged them
+    kept_in: Path | None = None  # a copy of the bytes, where they held whole or acknowledged frames
 
 
 class Recovered(NamedTuple):
     """A log as found: its segments in order, the place after the last frame, what was cut."""
 
-    segments: list[Segment]
+    segments: tuple[Segment, ...]
     end: Place
     torn_tail: TornTail | None
+    handle: int  # of the last segment, for writing
+    hasher: Any  # BLAKE3 of that segment up to the end
 
 
-def recover(files: Files, folder: Path) -> Recovered:
-    """Open every segment of a log; the last one is walked whole and synced.
+class _Walked(NamedTuple):
+    """The last segment, up to its last complete batch, and the first thing that is not as written."""
 
+    whole: Place
+    place: Place  # at or behind whole: after the last whole frame
+    damage: Corrupt | None
+
+
+def recover(files: Files, folder: Path, *, replica: bool, progress: Progress | None = None) -> Recovered:
+    """Open every segment of a log; what is not known of the last one is walked, and it is synced.
+
+    replica: its writer syncs the mark before it writes.
     Raises: Corrupt; UnsupportedFormat; OSError.
     """
-    segments: list[Segment] = []
+    segments = tuple(open_segment(files, path) for path in segment_paths(files, folder))
+    mark = read_mark(files, folder, segments[0].header.log_id)
+    check_segments(files, segments, progress)
+    last = segments[-1]
+    if mark is not None and mark.segment > last.first_seq:
+        raise Corrupt(folder / MARK_NAME, 32, f"a segment that starts at seq {mark.segment}", "none")
+    handle = files.open_write(last.path)
     try:
-        for path in segment_paths(files, folder):
-            segments.append(open_segment(files, path, writable=True))  # noqa: PERF401  (closed on error)
-        _check_family(segments)
-        end, torn_tail = _walk_last(segments)
+        end, torn_tail, hasher = _recover_last(files, last, handle, mark, progress, replica=replica)
         # What a killed writer left in the page cache must be on the disk before anyone may see it.
-        files.sync(segments[-1].handle)
+        files.sync(handle)
         files.sync_folder(folder)
     except BaseException:
-        for segment in segments:
-            files.close(segment.handle)
+        files.close(handle)
         raise
-    return Recovered(segments, end, torn_tail)
+    return Recovered(segments, end, torn_tail, handle, hasher)
 
 
-def _check_family(segments: list[Segment]) -> None:
-    """One log id in all; the seam between two segments is checked when it is walked."""
+def read_mark(files: Files, folder: Path, log_id: bytes) -> Mark | None:
+    """The mark of a log; None if there is none, it is not whole, or it is of another log."""
+    try:
+        handle = files.open_read(folder / MARK_NAME)
+    except FileNotFoundError:
+        return None
+    try:
+        mark = decode_mark(files.read(handle, MARK_BYTES, 0))
+    finally:
+        files.close(handle)
+    return mark if mark is not None and mark.log_id == log_id else None
+
+
+def check_segments(files: Files, segments: tuple[Segment, ...], progress: Progress | None) -> None:
+    """One log id in all, and each segment starts where, and with the chain with which, the one before ends.
+
+    A segment before the last that has no whole footer is walked and counted.
+    Raises: Corrupt.
+    """
     first = segments[0].header
-    for segment in segments[1:]:
+    for before, segment in pairwise(segments):
         if segment.header.log_id != first.log_id:
             raise Corrupt(segment.path, 16, f"log id {first.log_id.hex()}", segment.header.log_id.hex())
+        if before.footer is None:
+            before.footer = count_segment(files, before, progress)
+        end, header = before.end, segment.header
+        if (end.seq, end.chain) != (header.first_seq, header.chain):
+            expected = f"the segment to start at seq {end.seq} with chain {end.chain or 0:08x}"
+            raise Corrupt(segment.path, 40, expected, f"seq {header.first_seq}, chain {header.chain:08x}")
 
 
-def _walk_last(segments: list[Segment]) -> tuple[Place, TornTail | None]:
-    segment = segments[-1]
-    start = segment.start._replace(time=_time_before(segments))
-    end = segment.size()
-    whole = place = start  # whole: after the last frame that completes its batch
-    try:
-        for frame, after in segment.walk(start, end):
-            segment.note(place.seq, place.offset)
-            place = after
-            if not frame.flags & FLAG_MORE:
-                whole = after
-    except Corrupt as damage:
-        if segment.whole_frame_at(place, end) or segment.whole_frame_follows(place, end):
-            raise
-        return whole, _cut(segment, whole, end, f"expected {damage.expected}, found {damage.found}")
-    if whole.offset < end:
-        return whole, _cut(segment, whole, end, "the last batch is not complete")
-    return whole, None
+def count_segment(files: Files, segment: Segment, progress: Progress | None) -> Footer:
+    """Make a footer for a segment that has none (version 1), or whose own is damaged, from its frames.
 
-
-def _time_before(segments: list[Segment]) -> int:
-    """The time of the last frame of the segment before the last; -1 if there is none.
-
-    Walks that segment whole, and so proves the seam between the two.
+    Raises: Corrupt if a frame is damaged.
     """
-    if len(segments) < 2:
-        return -1
-    before, last = segments[-2], segments[-1]
-    place = before.start
-    for _, after in before.walk(place, before.size()):
-        place = after
-    if (place.seq, place.chain) != (last.first_seq, last.header.chain):
-        expected = f"segment to start at seq {place.seq} with chain {place.chain or 0:08x}"
-        raise Corrupt(last.path, 40, expected, f"seq {last.first_seq}, chain {last.header.chain:08x}")
-    return place.time
+    with segment.opened() as handle:
+        size = files.size(handle)
+        place, first_time = segment.start, -1
+        for run in walk(files, handle, segment.path, place, size):
+            first_time = run.frames[0].time if run.frames and first_time < 0 else first_time
+            place = run.after
+            segment.index.note_run(run)
+            if progress is not None:
+                progress(place.offset, size)
+            if run.damage and not (segment.header.version > 1 and size - place.offset == FOOTER_BYTES):
+                raise run.damage
+        if segment.header.version > 1:
+            _LOGGER.warning(
+                "%s: its footer is damaged or missing; its frames are whole, and were counted", segment.path
+            )
+        digest = digest_of(files, handle, place.offset).digest()
+    return Footer(place.offset, place.seq - segment.first_seq, first_time, place.time, digest, place.chain or 0)
 
 
-def _cut(segment: Segment, place: Place, end: int, reason: str) -> TornTail:
-    segment.cut(place)
-    return TornTail(segment.path, place.offset, end - place.offset, reason)
+def _recover_last(
+    files: Files, segment: Segment, handle: int, mark: Mark | None, progress: Progress | None, *, replica: bool
+) -> tuple[Place, TornTail | None, Any]:
+    if segment.footer is not None:
+        hasher = digest_of(files, handle, segment.footer.end)
+        if hasher.digest() == segment.footer.digest:
+            return segment.end, None, hasher
+    size = files.size(handle)
+    start, hasher = _known_start(files, segment, handle, size)
+    walked = _walk_rest(files, segment, handle, start, size, progress)
+    torn_tail = _judge(files, segment, handle, walked, mark, size, replica=replica)
+    segment.footer = None  # sealed by its next writer, if at all
+    return walked.whole, torn_tail, digest_of(files, handle, walked.whole.offset, hasher, start.offset)
+
+
+def _known_start(files: Files, segment: Segment, handle: int, size: int) -> tuple[Place, Any]:
+    """The place up to which the index file proves that the frames are those that were walked before."""
+    segment.footer, found = None, read_index(files, segment.path, segment.header)
+    if found is not None and found[1].place.offset <= size:
+        index, covered = found
+        hasher = digest_of(files, handle, covered.place.offset)
+        if hasher.digest() == covered.digest:
+            segment.use_index(index)
+            return covered.place, hasher
+    segment.use_index(SparseIndex(segment.first_seq))
+    return segment.start, digest_of(files, handle, segment.start.offset)
+
+
+def _walk_rest(
+    files: Files, segment: Segment, handle: int, start: Place, size: int, progress: Progress | None
+) -> _Walked:
+    whole = place = start
+    for run in walk(files, handle, segment.path, start, size):
+        place, whole = run.after, _last_whole(run, whole)
+        segment.index.note_run(run)
+        if progress is not None:
+            progress(place.offset, size)
+        if run.damage is not None:
+            return _Walked(whole, place, run.damage)
+    return _Walked(whole, place, None)
+
+
+def _last_whole(run: Run, whole: Place) -> Place:
+    """The place after the last frame of a run that completes its batch."""
+    for index in range(len(run.frames), 0, -1):
+        if not run.frames[index - 1].flags & FLAG_MORE:
+            return run.place(index)._replace(time=run.frames[index - 1].time)
+    return whole
+
+
+def _judge(
+    files: Files, segment: Segment, handle: int, walked: _Walked, mark: Mark | None, size: int, *, replica: bool
+) -> TornTail | None:
+    """Cut what a crash left behind the last complete batch, or refuse.
+
+    Raises: Corrupt.
+    """
+    whole, reason, behind = walked.whole, "the last batch is not complete", False
+    if walked.damage is not None:
+        rest = read_exactly(files, handle, walked.place.offset, size - walked.place.offset)
+        if whole == walked.place and not any(rest) and mark is not None and _is_reserved(segment, mark, size):
+            size = whole.offset  # space for what never came, not a write that was torn
+            _cut(files, segment, handle, whole)
+        reason = f"expected {walked.damage.expected}, found {walked.damage.found}"
+        behind = _check_torn(files, handle, segment, walked, rest, mark, replica=replica)
+    lost = max(0, mark.synced_seq - whole.seq) if mark is not None else 0
+    if whole.offset == size:
+        return TornTail(segment.path, size, 0, "the file ends early", lost) if lost else None
+    kept_in = _keep(files, segment, handle, whole, size) if lost or behind else None
+    _cut(files, segment, handle, whole)
+    return TornTail(segment.path, whole.offset, size - whole.offset, reason, lost, kept_in)
+
+
+def _check_torn(
+    files: Files, handle: int, segment: Segment, walked: _Walked, rest: bytes, mark: Mark | None, *, replica: bool
+) -> bool:
+    """Refuse damage that no crash leaves; tell whether whole frames lie behind it all the same.
+
+    Raises: Corrupt.
+    """
+    assert walked.damage is not None, "only damage is judged"
+    if whole_frame_at(rest, 0) is not None or read_footer(files, handle, segment.header) is not None:
+        raise walked.damage
+    behind = list(frames_behind(rest, walked.place))
+    if behind and not _never_acknowledged(behind, walked.place, mark, replica=replica):
+        raise walked.damage
+    return bool(behind)
+
+
+def _never_acknowledged(behind: list[Frame | UnknownFlags], place: Place, mark: Mark | None, *, replica: bool) -> bool:
+    """Whether whole frames behind damage belong to the same write as the damage: one that no fsync covered.
+
+    The mark, which is never newer than the truth, must not reach beyond the damage; and since it may be
+    older, none of the frames may say that all before it was on the disk.
+    """
+    if mark is None or mark.synced_seq > place.seq:
+        return False
+    return replica or all(isinstance(frame, Frame) and not frame.flags & FLAG_SYNCED for frame in behind)
+
+
+def _is_reserved(segment: Segment, mark: Mark, size: int) -> bool:
+    return (mark.segment, mark.size_bytes) == (segment.first_seq, size)
+
+
+def _keep(files: Files, segment: Segment, handle: int, place: Place, size: int) -> Path:
+    """Copy what will be cut to a file beside the segment; durable on return."""
+    path = segment.path.with_name(f"{segment.path.stem}-{place.offset}.torn")
+    copy = files.create(path)
+    try:
+        files.write(copy, read_exactly(files, handle, place.offset, size - place.offset), 0)
+        files.sync(copy)
+    finally:
+        files.close(copy)
+    files.sync_folder(path.parent)
+    return path
+
+
+def _cut(files: Files, segment: Segment, handle: int, place: Place) -> None:
+    files.truncate(handle, place.offset)
+    segment.index.cut(place.seq)

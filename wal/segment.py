@@ -1,63 +1,47 @@
-"""One file of a log: its name, its header, and the walk over its frames.
-
-The walk checks everything that a frame promises: length, crc, seq, growing
-time and chain.  It raises at the first byte that is not as written and decides
-nothing; whether that is a torn tail or rot is the caller's question, with
-`whole_frame_follows` to answer it.
-
-Source: docs/format-log.md.
-"""
+"""One file of a log: its name, its header, its footer, and the index that is kept beside it."""
 
 import re
 import threading
-from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
+
+from blake3 import blake3
 
 from wal.errors import Corrupt, UnsupportedFormat
 from wal.files import Files
 from wal.format import (
-    FRAME_HEADER_BYTES,
+    FOOTER_BYTES,
     HEADER_BYTES,
-    PAYLOAD_BYTES_MAX,
     BadBytes,
-    Frame,
+    Footer,
     SegmentHeader,
-    UnknownFlags,
     WrongVersion,
-    decode_frame,
+    decode_footer,
     decode_header,
     encode_header,
-    frame_length,
 )
+from wal.index import Covered, SparseIndex, decode_index, encode_index
+from wal.scan import READ_BYTES, Place, read_exactly, walk
 
 SUFFIX: Final = ".redex"
-INDEX_STRIDE: Final = 64  # frames between two known offsets: a seek reads at most that many in vain
-_READ_BYTES: Final = 1024 * 1024
+NEW_SUFFIX: Final = ".new"
+INDEX_SUFFIX: Final = ".index"
 _NAME = re.compile(r"\d{20}\.redex")
-_NOT_ZERO = re.compile(rb"[^\x00]")
-
-
-class Place(NamedTuple):
-    """Where a frame starts, and what must hold there: the next seq, the chain and the time before it."""
-
-    offset: int
-    seq: int
-    chain: int | None
-    time: int
+_INDEX_BYTES_MAX: Final = 2**30  # a larger file is no index of ours
 
 
 class Segment:
-    """An open segment file; offsets holds the place of every INDEX_STRIDE-th frame that was walked."""
+    """A segment file.  Readers open it anew for each read, so removing it under them does no harm."""
 
-    def __init__(self, files: Files, path: Path, handle: int, header: SegmentHeader) -> None:
+    def __init__(self, files: Files, path: Path, header: SegmentHeader, footer: Footer | None) -> None:
         self.path = path
-        self.handle = handle
         self.header = header
-        self.offsets = array("Q", [HEADER_BYTES])
+        self.footer = footer  # set when it is sealed, or when an old one was counted
         self._files = files
-        self._noting = threading.Lock()
+        self._index: SparseIndex | None = None if footer else SparseIndex(header.first_seq)
+        self._indexing = threading.Lock()
 
     @property
     def first_seq(self) -> int:
@@ -67,120 +51,146 @@ class Segment:
     @property
     def start(self) -> Place:
         """Where the first frame starts."""
-        return Place(HEADER_BYTES, self.first_seq, self.header.chain, -1)
+        return Place(HEADER_BYTES, self.first_seq, self.header.chain, self.header.time_before)
 
-    def note(self, seq: int, offset: int) -> None:
-        """Remember where a frame starts, if it is the next that the sparse index keeps. Thread-safe."""
-        if seq - self.first_seq == len(self.offsets) * INDEX_STRIDE:
-            with self._noting:
-                if seq - self.first_seq == len(self.offsets) * INDEX_STRIDE:
-                    self.offsets.append(offset)
+    @property
+    def end(self) -> Place:
+        """The place behind the last frame of a sealed segment."""
+        assert self.footer is not None, f"{self.path} is not sealed"
+        return Place(
+            self.footer.end, self.first_seq + self.footer.frame_count, self.footer.chain, self.footer.last_time
+        )
 
-    def cut(self, place: Place) -> None:
-        """Cut the file at place, and forget what the sparse index knew of frames behind it."""
-        self._files.truncate(self.handle, place.offset)
-        del self.offsets[(place.seq - self.first_seq) // INDEX_STRIDE + 1 :]
+    @property
+    def index(self) -> SparseIndex:
+        """The sparse index: read from its file, or made from the segment if that is missing, stale or wrong."""
+        if self._index is None:
+            with self._indexing:
+                if self._index is None:
+                    self._index = self._load_index() or self._walked_index()
+        return self._index
 
-    def near(self, seq: int) -> Place:
-        """The last known place at or before seq."""
-        index = min((seq - self.first_seq) // INDEX_STRIDE, len(self.offsets) - 1)
-        if index == 0:
-            return self.start
-        return Place(self.offsets[index], self.first_seq + index * INDEX_STRIDE, None, -1)
+    def use_index(self, index: SparseIndex) -> None:
+        """Take what a walk has just found."""
+        self._index = index
 
-    def size(self) -> int:
-        """Length of the file in bytes."""
-        return self._files.size(self.handle)
+    def make_index(self) -> None:
+        """Make the index anew from the frames: the one there led astray."""
+        with self._indexing:
+            self._index = self._walked_index()
 
-    def walk(self, place: Place, end: int) -> Iterator[tuple[Frame, Place]]:
-        """Yield each frame from place up to offset end, with the place after it.
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """A handle for reading.
 
-        Raises: Corrupt at the first byte that is not as written, or where a frame would cross the end.
+        Raises: FileNotFoundError if retention removed the file.
         """
-        offset, seq, chain, time = place
-        data, base = b"", offset
-        while offset < end:
-            if base + len(data) - offset < FRAME_HEADER_BYTES:
-                data, base = self._read(offset, end), offset
-            try:
-                size = self._checked_length(data, offset - base, end - offset)
-                if base + len(data) - offset < size:
-                    data, base = self._read(offset, end, size), offset
-                frame, crc, found_chain = decode_frame(data, offset - base, size)
-                _check_order(frame, found_chain, seq, chain, time)
-            except BadBytes as error:
-                raise Corrupt(self.path, offset, error.expected, error.found) from error
-            offset, seq, chain, time = offset + size, seq + 1, crc, frame.time
-            yield frame, Place(offset, seq, chain, time)
+        handle = self._files.open_read(self.path)
+        try:
+            yield handle
+        finally:
+            self._files.close(handle)
 
-    def whole_frame_follows(self, place: Place, end: int) -> bool:
-        """Whether any whole frame starts behind place, whatever lies between.
+    def _load_index(self) -> SparseIndex | None:
+        read = read_index(self._files, self.path, self.header)
+        if read is None or self.footer is None:
+            return None
+        index, covered = read
+        whole = (covered.place, covered.digest) == (self.end, self.footer.digest)
+        return index if whole else None
 
-        A frame there can only have a seq above the expected one and within what the bytes could
-        hold, so its high bytes are known: the search looks for those and checks what it finds.
-        """
-        data = self._read(place.offset, end, end - place.offset)
-        seqs = range(place.seq + 1, place.seq + len(data) // FRAME_HEADER_BYTES + 2)
-        highs = {(seq >> 24).to_bytes(5, "little") for seq in (seqs[0], seqs[-1])}
-        return any(_holds_frame(data, high, seqs) for high in highs)
-
-    def whole_frame_at(self, place: Place, end: int) -> bool:
-        """Whether the frame at place is whole by length and crc: then no crash tore it."""
-        size_max = min(end - place.offset, FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX)
-        return _frame_seq(self._read(place.offset, place.offset + size_max, size_max), 0) is not None
-
-    def _read(self, offset: int, end: int, size_min: int = 0) -> bytes:
-        size = min(max(_READ_BYTES, size_min), end - offset)
-        data = self._files.read(self.handle, size, offset)
-        while len(data) < size:
-            more = self._files.read(self.handle, size - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
-        return data
-
-    @staticmethod
-    def _checked_length(data: bytes, start: int, room: int) -> int:
-        if len(data) - start < FRAME_HEADER_BYTES:
-            raise BadBytes(f"a frame header of {FRAME_HEADER_BYTES} bytes", f"{len(data) - start} bytes")
-        size = frame_length(data, start)
-        if size > room:
-            raise BadBytes(f"a frame of {size} bytes", f"{room} bytes before the end")
-        return size
+    def _walked_index(self) -> SparseIndex:
+        """Walk the frames; where damage stops the walk, the index stops too and the reads that go on will tell."""
+        index = SparseIndex(self.first_seq)
+        with self.opened() as handle:
+            end = self.footer.end if self.footer else self._files.size(handle)
+            for run in walk(self._files, handle, self.path, self.start, end):
+                index.note_run(run)
+        return index
 
 
-def create_segment(files: Files, folder: Path, header: SegmentHeader) -> Segment:
-    """Make a segment whose header is durable, under its final name, on return."""
+def create_segment(files: Files, folder: Path, header: SegmentHeader) -> tuple[Segment, int]:
+    """Make a segment whose header is durable, under its final name, on return; and its handle for writing."""
     path = folder / f"{header.first_seq:020d}{SUFFIX}"
-    temporary = path.with_suffix(".new")
+    temporary = path.with_suffix(NEW_SUFFIX)
     handle = files.create(temporary)
     try:
         files.write(handle, encode_header(header), 0)
         files.sync(handle)
         files.rename(temporary, path)
         files.sync_folder(folder)
-    except OSError:
-        files.close(handle)
-        raise
-    return Segment(files, path, handle, header)
-
-
-def open_segment(files: Files, path: Path, *, writable: bool) -> Segment:
-    """Open a segment and check its header, not its frames.
-
-    Raises: UnsupportedFormat; Corrupt for a damaged header or one that contradicts the name.
-    """
-    handle = files.open_write(path) if writable else files.open_read(path)
-    try:
-        return Segment(files, path, handle, _checked_header(path, files.read(handle, HEADER_BYTES, 0)))
     except BaseException:
         files.close(handle)
         raise
+    return Segment(files, path, header, None), handle
+
+
+def open_segment(files: Files, path: Path) -> Segment:
+    """Read a segment's header and footer, not its frames; no footer: it is not sealed, or not found to be.
+
+    Raises: UnsupportedFormat; Corrupt for a damaged header or one that contradicts the name.
+    """
+    handle = files.open_read(path)
+    try:
+        header = _checked_header(path, files.read(handle, HEADER_BYTES, 0))
+        return Segment(files, path, header, read_footer(files, handle, header))
+    finally:
+        files.close(handle)
+
+
+def read_footer(files: Files, handle: int, header: SegmentHeader) -> Footer | None:
+    """The footer at the end of a file, if there is a whole one that fits it."""
+    start = files.size(handle) - FOOTER_BYTES
+    if header.version < 2 or start < HEADER_BYTES:
+        return None
+    with suppress(BadBytes):
+        footer = decode_footer(read_exactly(files, handle, start, FOOTER_BYTES))
+        if footer.end == start and footer.frame_count > 0:
+            return footer
+    return None
 
 
 def segment_paths(files: Files, folder: Path) -> list[Path]:
     """The segment files of a log in seq order."""
     return [folder / name for name in files.names(folder) if _NAME.fullmatch(name)]
+
+
+def digest_of(files: Files, handle: int, end: int, hasher: Any = None, start: int = 0) -> Any:
+    """A BLAKE3 hasher that has seen the bytes start to end of a file, behind those that it saw before."""
+    hasher = hasher or blake3()
+    while start < end:
+        data = read_exactly(files, handle, start, min(READ_BYTES, end - start))
+        if not data:
+            break
+        hasher.update(data)
+        start += len(data)
+    return hasher
+
+
+def read_index(files: Files, segment_path: Path, header: SegmentHeader) -> tuple[SparseIndex, Covered] | None:
+    """The index file beside a segment and what it covers, if it is whole and that segment's."""
+    try:
+        handle = files.open_read(segment_path.with_suffix(INDEX_SUFFIX))
+    except OSError:
+        return None
+    try:
+        size = files.size(handle)
+        if size > _INDEX_BYTES_MAX:
+            return None
+        return decode_index(read_exactly(files, handle, 0, size), header)
+    except (OSError, BadBytes):
+        return None
+    finally:
+        files.close(handle)
+
+
+def write_index(files: Files, segment: Segment, covered: Covered) -> None:
+    """Put the index file beside a segment, replacing an old one at once.  Not synced: it is derived.
+
+    Raises: OSError.
+    """
+    data = encode_index(segment.index, segment.header, covered)
+    files.replace(segment.path.with_suffix(INDEX_SUFFIX), data)
 
 
 def _checked_header(path: Path, data: bytes) -> SegmentHeader:
@@ -193,46 +203,3 @@ def _checked_header(path: Path, data: bytes) -> SegmentHeader:
     if path.name != f"{header.first_seq:020d}{SUFFIX}":
         raise Corrupt(path, 40, f"first seq {int(path.stem)}, as the name says", str(header.first_seq))
     return header
-
-
-def _check_order(frame: Frame, found_chain: int, seq: int, chain: int | None, time: int) -> None:
-    if frame.seq != seq:
-        raise BadBytes(f"seq {seq}", str(frame.seq))
-    if chain is not None and found_chain != chain:
-        raise BadBytes(f"chain {chain:08x}", f"{found_chain:08x}")
-    if frame.time <= time:
-        raise BadBytes(f"a time above {time}", str(frame.time))
-
-
-def _holds_frame(data: bytes, seq_high: bytes, seqs: range) -> bool:
-    seq_high_offset = 11  # bytes 3 to 7 of the seq field at offset 8
-    position = 1
-    while True:
-        found = data.find(seq_high, position + seq_high_offset)
-        if found < 0:
-            return False
-        position = found - seq_high_offset
-        if data[position : position + 4] == b"\x00\x00\x00\x00":  # no length is 0: skip the run of zeros
-            not_zero = _NOT_ZERO.search(data, position + 4)
-            if not_zero is None:
-                return False
-            position = max(position + 1, not_zero.start() - 3)
-            continue
-        if _frame_seq(data, position) in seqs:
-            return True
-        position += 1
-
-
-def _frame_seq(data: bytes, position: int) -> int | None:
-    """The seq of the frame at position if it is whole by length and crc; None if it is not."""
-    if len(data) - position < FRAME_HEADER_BYTES:
-        return None
-    try:
-        size = frame_length(data, position)
-        if size > len(data) - position:
-            return None
-        return decode_frame(data, position, size)[0].seq
-    except UnknownFlags:
-        return int.from_bytes(data[position + 8 : position + 16], "little")
-    except BadBytes:
-        return None

@@ -11,7 +11,8 @@ from tests.support.command import Command
 from tests.support.events import HASH_1
 from tests.support.servers import Server
 
-COMMANDS = ["", "serve", "keygen", "assert", "vote", "query", "get", "import", "status", "log", "log verify"]
+LOG_COMMANDS = ["log", "log verify", "log repair", "log dump"]
+COMMANDS = ["", "serve", "keygen", "assert", "vote", "query", "get", "import", "status", *LOG_COMMANDS]
 NO_TEXT = [["query", b"\xff", "p"], ["assert", b"\xff", "p", "v"], ["keygen", "--name", b"\xff"]]
 
 
@@ -125,6 +126,12 @@ def test_status_tells_that_all_is_well(episteme: Command) -> None:
         (["status", "--url", "http://127.0.0.1:1"], 5, "code: unreachable"),
         (["status", "--data", "not-there"], 2, "not-there"),
         (["log", "verify", "not-there"], 1, "code: cannot-open"),
+        (["log", "repair", "not-there", "--into", "new"], 1, "code: cannot-open"),
+        (["log", "repair", "not-there"], 2, "--into"),
+        (["log", "dump", "not-there"], 1, "code: cannot-open"),
+        (["log", "dump", "--count", "0"], 2, "--count"),
+        (["log", "dump", "--time-from", "yesterday"], 2, "--time-from"),
+        (["log", "dump", "--time-from", "0", "--from", "0"], 2, "only one"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else "",
 )

@@ -1,7 +1,9 @@
 """Commands on a data folder itself: reading after the server has stopped, and verifying its log."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,12 +101,91 @@ def test_flipped_bit_is_found_and_told_with_file_and_place(offline: Command, dat
     assert "code: damaged" in opened.stderr
 
 
+def test_damaged_log_is_repaired_into_a_new_folder_that_is_whole(offline: Command, data: Path, tmp_path: Path) -> None:
+    copy, new = shutil.copytree(data, tmp_path / "copy"), tmp_path / "new"
+    (segment,) = segment_files(copy / LOG_FOLDER)
+    flip_bit(segment, (64 + 100) * 8)
+    before = segment.read_bytes()
+    ran = offline("log", "repair", str(copy), "--into", str(new))
+    assert (ran.code, ran.line["ok"], ran.line["kept"], ran.line["lost"]) == (4, False, 2, 1)
+    assert ran.line["lost_seqs"] == [[0, 0]]
+    assert ran.line["findings"][0]["file"] == segment.name
+    assert f"episteme log verify {new}" in ran.stderr
+    assert segment.read_bytes() == before
+    verified = offline.inside("log", "verify", str(new))
+    assert (verified.code, verified.line["ok"], verified.line["lost"]) == (0, True, 1)
+    assert (verified.line["frames"], verified.line["events"]) == (3, 2)
+    assert [one["severity"] for one in verified.line["findings"]] == ["lost"]
+    table = offline.inside("log", "verify", str(new), "-o", "table")
+    assert "ok; 1 frame lost in an earlier repair" in table.stdout
+    again = offline.inside("log", "repair", str(copy), "--into", str(new))
+    assert (again.code, again.stdout) == (1, "")
+    assert "not empty" in again.stderr
+
+
+def test_repair_of_a_sound_log_loses_nothing(offline: Command, data: Path, tmp_path: Path) -> None:
+    ran = offline.inside("log", "repair", str(data / LOG_FOLDER), "--into", str(tmp_path / "new"), "-o", "table")
+    assert ran.code == 0
+    assert "3 frames in 1 segment" in ran.stdout
+    assert not (tmp_path / "new" / "quarantine").exists()
+
+
+def test_log_that_a_server_writes_is_not_repaired(tmp_path: Path, offline: Command) -> None:
+    with Server.start(tmp_path / "data"):
+        ran = offline("log", "repair", str(tmp_path / "data"), "--into", str(tmp_path / "new"))
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "code: cannot-open" in ran.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def dumped(offline: Command, *arguments: str) -> tuple[int, list[Any], str]:
+    ran = offline.inside("log", "dump", *arguments)
+    return ran.code, [json.loads(line) for line in ran.stdout.splitlines()], ran.stderr
+
+
+def test_frames_are_shown_with_their_events(offline: Command, data: Path) -> None:
+    code, lines, talk = dumped(offline, str(data))
+    assert (code, [line["seq"] for line in lines], talk) == (0, [0, 1, 2], "")
+    first = lines[0]
+    assert first["event"]["event"]["subject"] == "left behind"
+    assert len(first["event"]["signatures"]) == 2
+    assert (first["kind"], first["flags"], len(first["payload_hex"])) == (1, ["synced"], 2 * first["bytes"])
+    assert first["time"].endswith("Z")
+    assert dumped(offline, str(data), "--from", "1", "--count", "1")[1] == lines[1:2]
+    assert dumped(offline, str(data), "--time-from", lines[2]["time"])[1][-1] == lines[2]
+    assert dumped(offline, str(data), "--time-from", str(lines[2]["time_ms"] + 1))[:2] == (0, [])
+    table = offline.inside("log", "dump", str(data), "-o", "table")
+    assert table.code == 0
+    assert "left behind" in table.stdout
+
+
+def test_damaged_log_is_shown_up_to_the_damage(offline: Command, data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(data, tmp_path / "copy")
+    (segment,) = segment_files(copy / LOG_FOLDER)
+    second = 72 + int.from_bytes(segment.read_bytes()[64:68], "little")
+    flip_bit(segment, (second + 40) * 8)
+    code, lines, talk = dumped(offline, str(copy))
+    assert (code, [line["seq"] for line in lines]) == (4, [0])
+    assert f"{segment} at byte {second}" in talk
+
+
+def test_lost_frame_is_shown_with_its_reason(offline: Command, data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(data, tmp_path / "copy")
+    (segment,) = segment_files(copy / LOG_FOLDER)
+    flip_bit(segment, (64 + 100) * 8)
+    offline.inside("log", "repair", str(copy), "--into", str(tmp_path / "new"))
+    _, lines, _ = dumped(offline, str(tmp_path / "new"))
+    assert (lines[0]["flags"], lines[0]["kind"]) == (["lost"], 0)
+    assert "at byte 64: expected crc" in lines[0]["problem"]
+
+
 def test_log_may_be_verified_beside_a_running_server(tmp_path: Path, offline: Command) -> None:
     with Server.start(tmp_path / "data") as server:
         with Client(server.url, key=Key.generate()) as client:
             client.assert_("s", "p", "v")
         ran = offline("log", "verify", str(tmp_path / "data"))
         assert (ran.code, ran.line["events"]) == (0, 1)
+        assert dumped(offline, str(tmp_path / "data"))[0] == 0
         assert server.stop().code == 0
 
 

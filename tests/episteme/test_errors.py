@@ -28,7 +28,11 @@ from episteme.errors import (
 
 PACKAGES = (cortex.errors, keycodec.errors, model.errors, stores.errors, wal.errors)
 # Parents that nobody raises, and errors that only a fault of ours can let out: a user is told no more than that.
-INTERNAL_CODES = {"bad-key", "fold-error", "future-seq", "log-error", "store-error", "store-map-full", "truncated"}
+INTERNAL_CODES = {
+    *("bad-key", "fold-error", "store-error", "store-map-full"),
+    *("log-error", "future-seq", "truncated", "seq-conflict", "not-owner", "diverged"),
+    *("bad-log-name", "unknown-log", "options-conflict"),
+}
 
 
 def subclasses(cls: type[EpistemeError]) -> Iterator[type[EpistemeError]]:
@@ -51,6 +55,12 @@ def made(cls: type[Exception]) -> Exception:
         return cls(Path("secret"), 0, "secret", "secret")
     if issubclass(cls, model.errors.InvalidField):
         return cls("/event/secret", "secret")
+    if issubclass(cls, wal.errors.WrongLog):
+        return cls(b"secret", b"another")
+    if issubclass(cls, wal.errors.Diverged):
+        return cls(7, "secret")
+    if issubclass(cls, wal.errors.SeqConflict | wal.errors.FutureSeq | wal.errors.Truncated):
+        return cls(7, 8)
     return cls("secret")
 
 

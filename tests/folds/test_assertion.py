@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from episteme.folds import LoggedEvent, decode_frame
 from model import (
@@ -137,9 +138,9 @@ def test_frame_of_another_kind_or_a_damaged_record_is_refused() -> None:
         3, 1, EventRecord(DIGEST, CLAIM, signed(CLAIM).signatures, Receipt("test"))
     )
     for broken in (
-        frame._replace(kind=2),
-        frame._replace(payload=payload[:-1]),
-        frame._replace(payload=payload + b"x"),
+        replace(frame, kind=2),
+        replace(frame, payload=payload[:-1]),
+        replace(frame, payload=payload + b"x"),
     ):
         with pytest.raises(UnsupportedRecord):
             decode_frame(broken)

@@ -1,24 +1,20 @@
 """A disk that fails, waits or remembers as a test tells it to.
 
-`RecordingFiles` does what it is asked and writes it down, so that
-`crash_images` can give every state of the folder that a power cut might leave.
+`RecordingFiles` does what it is asked and writes it down, so that the models in
+`crash_model` can give the states of the folder that a power cut might leave.
 `FaultyFiles` adds failures and gates.
 """
 
 import errno
 import os
-import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from wal.files import Files
 
 WAIT_S = 20.0  # no test waits that long unless it fails
-
-Image = dict[str, bytes]  # name in the folder -> content
 
 
 class Created(NamedTuple):
@@ -46,11 +42,17 @@ class Renamed(NamedTuple):
     target: Path
 
 
+class Removed(NamedTuple):
+    path: Path
+
+
 class FolderSynced(NamedTuple):
     folder: Path
 
 
-Operation = Created | Written | Shortened | Synced | Renamed | FolderSynced
+DataChange = Written | Shortened
+NameChange = Created | Renamed | Removed
+Operation = DataChange | NameChange | Synced | FolderSynced
 
 
 class UnsyncedFiles(Files):
@@ -73,29 +75,59 @@ class RecordingFiles(UnsyncedFiles):
         self._file_of_handle: dict[int, int] = {}
         self._file_count = 0
 
+    def names(self, path: Path) -> list[str]:
+        self._find_all(path)
+        return super().names(path)
+
     def create(self, path: Path) -> int:
+        known = path.exists() and self._find(path)
         handle = super().create(path)
-        self._note_new(path, handle)
+        if known:  # the same file, emptied
+            self._file_of_handle[handle] = known
+            self.operations.append(Shortened(known, 0))
+        else:
+            self._note_new(path, handle)
         return handle
 
     def open_write(self, path: Path) -> int:
         handle = super().open_write(path)
-        self._note_known(path, handle)
+        self._file_of_handle[handle] = self._find(path)
+        return handle
+
+    def open_read(self, path: Path) -> int:
+        handle = super().open_read(path)
+        self._file_of_handle[handle] = self._find(path)
+        return handle
+
+    def open_or_create(self, path: Path) -> int:
+        there = path.exists()
+        handle = super().open_or_create(path)
+        self._note_opened(path, handle, there)
         return handle
 
     def lock(self, path: Path) -> int | None:
+        self._find_all(path.parent)
         there = path.exists()
         handle = super().lock(path)
         if handle is not None:
-            if there:
-                self._note_known(path, handle)
-            else:
-                self._note_new(path, handle)
+            self._note_opened(path, handle, there)
         return handle
 
     def write(self, handle: int, data: bytes, offset: int) -> None:
         super().write(handle, data, offset)
         self.operations.append(Written(self._file_of_handle[handle], offset, data))
+
+    def reserve(self, handle: int, offset: int, size: int) -> None:
+        super().reserve(handle, offset, size)
+        self.operations.append(Written(self._file_of_handle[handle], offset, bytes(size)))
+
+    def publish(self, handle: int, data: bytes) -> None:
+        super().publish(handle, data)
+        self.operations.append(Written(self._file_of_handle[handle], 0, data))
+
+    def replace(self, path: Path, data: bytes) -> None:
+        temporary = self._write_beside(path, data)
+        RecordingFiles.rename(self, temporary, path)
 
     def truncate(self, handle: int, size: int) -> None:
         super().truncate(handle, size)
@@ -106,25 +138,71 @@ class RecordingFiles(UnsyncedFiles):
         self.operations.append(Synced(self._file_of_handle[handle]))
 
     def rename(self, source: Path, target: Path) -> None:
+        if source.is_dir():
+            self._find_all(source)
+        else:
+            self._find(source)
         super().rename(source, target)
-        self._file_of_path[target] = self._file_of_path.pop(source)
+        for path in [path for path in self._file_of_path if path == source or source in path.parents]:
+            self._file_of_path[target / path.relative_to(source)] = self._file_of_path.pop(path)
         self.operations.append(Renamed(source, target))
+
+    def remove(self, path: Path) -> None:
+        there = path.exists() and self._find(path)
+        super().remove(path)
+        if there:
+            self._note_removed(path)
+
+    def remove_if_there(self, path: Path) -> None:
+        there = path.exists() and self._find(path)
+        super().remove_if_there(path)
+        if there and path in self._file_of_path:  # else it came down to `remove`
+            self._note_removed(path)
 
     def sync_folder(self, path: Path) -> None:
         super().sync_folder(path)
         self.operations.append(FolderSynced(path))
+
+    def _write_beside(self, path: Path, data: bytes) -> Path:
+        """The first half of `replace`; its steps are not calls that could fail by themselves."""
+        temporary = path.with_name(f"{path.name}.new")
+        handle = RecordingFiles.create(self, temporary)
+        try:
+            RecordingFiles.write(self, handle, data, 0)
+        finally:
+            self.close(handle)
+        return temporary
+
+    def _note_opened(self, path: Path, handle: int, there: bool) -> None:
+        if there:
+            self._file_of_handle[handle] = self._find(path)
+        else:
+            self._note_new(path, handle)
+
+    def _note_removed(self, path: Path) -> None:
+        del self._file_of_path[path]
+        self.operations.append(Removed(path))
 
     def _note_new(self, path: Path, handle: int) -> None:
         self._file_count += 1
         self._file_of_path[path] = self._file_of_handle[handle] = self._file_count
         self.operations.append(Created(path, self._file_count))
 
-    def _note_known(self, path: Path, handle: int) -> None:
+    def _find(self, path: Path) -> int:
+        """The number of a file that is there; one that nobody here made is taken as it is now."""
         if path not in self._file_of_path:
             self._file_count += 1
             self._file_of_path[path] = self._file_count
             self.found[path] = self._file_count, path.read_bytes()
-        self._file_of_handle[handle] = self._file_of_path[path]
+        return self._file_of_path[path]
+
+    def _find_all(self, folder: Path) -> None:
+        """A file belongs to every image, also one that is never opened."""
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                self._find_all(path)
+            else:
+                self._find(path)
 
 
 class Fault(NamedTuple):
@@ -135,7 +213,10 @@ class Fault(NamedTuple):
 
 
 class FaultyFiles(RecordingFiles):
-    """Fails or holds the calls that a test names: create, write, sync, rename, sync_folder, ..."""
+    """Fails or holds the calls that a test names: create, write, sync, rename, sync_folder, ...
+
+    A write, a reserve or a replace that fails may have put down a part of its data.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +229,10 @@ class FaultyFiles(RecordingFiles):
     def fail(self, operation: str, *, at: int = 1, error: int = errno.EIO, written_bytes: int = 0) -> None:
         """Let the at-th call from now fail, once."""
         self._faults[operation, self.calls[operation] + at] = Fault(error, written_bytes)
+
+    def forgive(self) -> None:
+        """Forget the failures that have not come yet."""
+        self._faults.clear()
 
     def hold(self, operation: str) -> None:
         """Let every call from now wait, before it does anything, for `release`."""
@@ -185,6 +270,28 @@ class FaultyFiles(RecordingFiles):
             super().write(handle, data[: fault.written_bytes], offset)
             raise OSError(fault.errno, os.strerror(fault.errno))
 
+    def open_or_create(self, path: Path) -> int:
+        self._enter("open_or_create")
+        return super().open_or_create(path)
+
+    def reserve(self, handle: int, offset: int, size: int) -> None:
+        fault = self._pass("reserve")
+        super().reserve(handle, offset, size if fault is None else min(size, fault.written_bytes))
+        if fault is not None:
+            raise OSError(fault.errno, os.strerror(fault.errno))
+
+    def publish(self, handle: int, data: bytes) -> None:
+        self._enter("publish")
+        super().publish(handle, data)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        fault = self._pass("replace")
+        if fault is None:
+            super().replace(path, data)
+        else:
+            self._write_beside(path, data[: fault.written_bytes])
+            raise OSError(fault.errno, os.strerror(fault.errno))
+
     def truncate(self, handle: int, size: int) -> None:
         self._enter("truncate")
         super().truncate(handle, size)
@@ -196,6 +303,14 @@ class FaultyFiles(RecordingFiles):
     def rename(self, source: Path, target: Path) -> None:
         self._enter("rename")
         super().rename(source, target)
+
+    def remove(self, path: Path) -> None:
+        self._enter("remove")
+        super().remove(path)
+
+    def remove_if_there(self, path: Path) -> None:
+        self._enter("remove")
+        super().remove_if_there(path)
 
     def sync_folder(self, path: Path) -> None:
         self._enter("sync_folder")
@@ -215,99 +330,3 @@ class FaultyFiles(RecordingFiles):
             self._held.release()
             assert gate.wait(WAIT_S), f"nobody released {operation}"
         return self._faults.pop((operation, number), None)
-
-
-def crash_images(files: RecordingFiles, torn_at: Callable[[int], Iterable[int]]) -> Iterator[tuple[int, Image]]:
-    """Yield (operations done, folder as a power cut then could leave it), every state of the model once.
-
-    The model: unsynced data of a file persists in order, as a prefix of any number of bytes; names
-    made or changed since the last sync_folder persist in order, as a prefix of any number of them.
-    torn_at: given the unsynced byte count, the cuts to try besides none and all.
-    """
-    disk = _Disk(files.found)
-    yield 0, disk.image(0, 0)
-    for count, operation in enumerate(files.operations, 1):
-        disk.apply(operation)
-        seen = []
-        for name_count in range(len(disk.unsynced_names) + 1):
-            for kept_bytes in {0, disk.unsynced_bytes, *torn_at(disk.unsynced_bytes)}:
-                image = disk.image(kept_bytes, name_count)
-                if image not in seen:
-                    seen.append(image)
-                    yield count, image
-
-
-def put_image(folder: Path, image: Image) -> None:
-    """Make folder hold exactly the files of an image."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir()
-    for name, content in image.items():
-        (folder / name).write_bytes(content)
-
-
-class _Disk:
-    """What the platters hold for certain, and what is still on its way."""
-
-    def __init__(self, found: dict[Path, tuple[int, bytes]]) -> None:
-        self.names = {path: file for path, (file, _) in found.items()}
-        self.synced = dict(found.values())
-        self.unsynced: dict[int, list[Written | Shortened]] = {}
-        self.unsynced_names: list[Created | Renamed] = []
-
-    @property
-    def unsynced_bytes(self) -> int:
-        return sum(_weight(change) for changes in self.unsynced.values() for change in changes)
-
-    def apply(self, operation: Operation) -> None:
-        match operation:
-            case Written() | Shortened():
-                self.unsynced.setdefault(operation.file, []).append(operation)
-            case Synced(file):
-                self.synced[file] = _content(self.synced.get(file, b""), self.unsynced.pop(file, []), None)
-            case Created() | Renamed():
-                self.unsynced_names.append(operation)
-            case FolderSynced(folder) if all(path.parent == folder for path in map(_new_name, self.unsynced_names)):
-                self.names = _renamed(self.names, self.unsynced_names)
-                self.unsynced_names = []
-            case FolderSynced():
-                pass  # another folder
-
-    def image(self, kept_bytes: int, name_count: int) -> Image:
-        names = _renamed(self.names, self.unsynced_names[:name_count])
-        return {
-            path.name: _content(self.synced.get(file, b""), self.unsynced.get(file, []), kept_bytes)
-            for path, file in names.items()
-        }
-
-
-def _new_name(change: Created | Renamed) -> Path:
-    return change.path if isinstance(change, Created) else change.target
-
-
-def _weight(change: Written | Shortened) -> int:
-    return len(change.data) if isinstance(change, Written) else 1
-
-
-def _content(synced: bytes, changes: list[Written | Shortened], kept_bytes: int | None) -> bytes:
-    content = bytearray(synced)
-    for change in changes:
-        weight = _weight(change) if kept_bytes is None else min(_weight(change), kept_bytes)
-        if isinstance(change, Written):
-            content.extend(bytes(max(0, change.offset - len(content))))
-            content[change.offset : change.offset + weight] = change.data[:weight]
-        elif weight:
-            del content[change.size :]
-        if kept_bytes is not None:
-            kept_bytes -= weight
-    return bytes(content)
-
-
-def _renamed(names: dict[Path, int], changes: list[Created | Renamed]) -> dict[Path, int]:
-    names = dict(names)
-    for change in changes:
-        if isinstance(change, Created):
-            names[change.path] = change.file
-        else:
-            names[change.target] = names.pop(change.source)
-    return names

@@ -18,13 +18,15 @@ def open_log(
     clock_ms: Callable[[], int] = lambda: TIME_MS,
     segment_bytes: int = LogOptions().segment_bytes,
     pending_bytes_max: int = LogOptions().pending_bytes_max,
+    reserve_bytes: int = 0,
+    options: LogOptions | None = None,
 ) -> FileLog:
-    """Open a log on a disk without waits, unless files says otherwise."""
+    """Open a log on a disk without waits, unless files says otherwise; options: instead of the three before."""
     return FileLog.open(
         folder,
         clock_ms=clock_ms,
         new_log_id=lambda: LOG_ID,
-        options=LogOptions(segment_bytes, pending_bytes_max),
+        options=options or LogOptions(segment_bytes, pending_bytes_max, reserve_bytes),
         files=files or UnsyncedFiles(),
     )
 
@@ -46,7 +48,10 @@ def segment_bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 def read_all(log: FileLog) -> list[Frame]:
-    return log.read_from(log.first_seq, count_max=ALL, bytes_max=ALL)
+    frames: list[Frame] = []
+    while page := log.read_from(log.first_seq + len(frames), count_max=ALL, bytes_max=ALL):
+        frames += page
+    return frames
 
 
 def read_payloads(log: FileLog) -> list[bytes]:

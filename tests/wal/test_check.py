@@ -5,7 +5,7 @@ import pytest
 from tests.support.faulty_files import WAIT_S, FaultyFiles
 from tests.support.logs import LOG_ID, flip_bit, open_log, segment_bytes_of, segment_files, write_log
 from wal import Checked, Frame, LogError, UnsupportedFormat, check_log
-from wal.format import HEADER_BYTES, decode_header, encode_header
+from wal.format import FOOTER_BYTES, HEADER_BYTES, decode_header, encode_header
 
 FRAME_BYTES = 33  # of one-byte payloads
 THREE_FRAMES = HEADER_BYTES + 3 * FRAME_BYTES
@@ -64,15 +64,24 @@ def test_check_runs_beside_the_writer(tmp_path: Path) -> None:
 def test_torn_tail_is_a_tail_and_not_damage(tmp_path: Path) -> None:
     (path,) = write_log(tmp_path, PAYLOADS)
     path.write_bytes(path.read_bytes()[:-1])
+    (tmp_path / "DURABLE").unlink()
     checked, seqs = check(tmp_path)
     assert places(checked) == [("tail", path.name, HEADER_BYTES + 8 * FRAME_BYTES)]
     assert (checked.frame_count, checked.end_seq) == (8, 8)
     assert seqs == list(range(8))
 
 
+def test_acknowledged_frames_that_are_gone_are_damage(tmp_path: Path) -> None:
+    (path,) = write_log(tmp_path, PAYLOADS)
+    path.write_bytes(path.read_bytes()[:-FRAME_BYTES])
+    checked, _ = check(tmp_path)
+    assert places(checked) == [("damage", "DURABLE", 56)]
+    assert "up to seq 9 were acknowledged, the log ends at 8" in checked.findings[0].detail
+
+
 def test_torn_frame_in_a_sealed_segment_is_damage(tmp_path: Path) -> None:
     paths = write_log(tmp_path, PAYLOADS, segment_bytes=THREE_FRAMES)
-    paths[0].write_bytes(paths[0].read_bytes()[:-1])
+    paths[0].write_bytes(paths[0].read_bytes()[: -1 - FOOTER_BYTES])
     checked, _ = check(tmp_path)
     assert places(checked)[0] == ("damage", paths[0].name, HEADER_BYTES + 2 * FRAME_BYTES)
 
@@ -82,7 +91,7 @@ def test_damage_in_the_middle_of_the_last_segment_is_damage(tmp_path: Path) -> N
     offset = HEADER_BYTES + 4 * FRAME_BYTES
     flip_bit(path, offset * 8 + 200)
     checked, _ = check(tmp_path)
-    assert places(checked) == [("damage", path.name, offset)]
+    assert places(checked) == [("damage", path.name, offset), ("damage", "DURABLE", 56)]
     assert str(path) in checked.findings[0].detail
 
 
@@ -131,13 +140,14 @@ def test_incomplete_batch_at_the_tail_is_listed(tmp_path: Path) -> None:
         log.append_batch([(1, b"0"), (1, b"1"), (1, b"2")]).wait(WAIT_S)
     (path,) = segment_files(tmp_path)
     path.write_bytes(path.read_bytes()[:-FRAME_BYTES])
+    (tmp_path / "DURABLE").unlink()
     checked, _ = check(tmp_path)
     assert places(checked) == [("tail", path.name, HEADER_BYTES)]
 
 
-def test_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as newer:
-        newer.setattr("wal.format.VERSION", 2)
-        write_log(tmp_path, PAYLOADS)
+def test_newer_format_is_refused(tmp_path: Path) -> None:
+    (path,) = write_log(tmp_path, PAYLOADS)
+    content = path.read_bytes()
+    path.write_bytes(encode_header(decode_header(content)._replace(version=3)) + content[HEADER_BYTES:])
     with pytest.raises(UnsupportedFormat):
         check(tmp_path)

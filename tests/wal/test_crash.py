@@ -1,149 +1,166 @@
-"""Power cuts at every moment of random work: what was acknowledged is there, what was not is whole or absent.
+"""Power cuts in the midst of random work: what was acknowledged is there, what was not is whole or absent.
 
-The model of the disk is in `crash_images`: what a file's sync did not cover persists in order, as a
-prefix, torn at any byte; what a folder's sync did not cover may be missing, the latest first.
+The models of the disk are in `tests.support.crash_model`, the promises in
+`tests.support.log_histories`, the work in `tests.support.log_work`;
+`python -m tests.crash.log_campaign` tries many more states.
 """
 
 import random
-from collections import defaultdict
-from collections.abc import Iterable
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.faulty_files import WAIT_S, FaultyFiles, Image, crash_images, put_image
-from tests.support.logs import open_log, read_all, segment_files
-from wal import FileLog, Frame, LogFailed, Ticket, check_log
-
-MANY, BATCH = 1, 2  # kinds, to tell how a frame was appended
-
-
-class History:
-    """What was asked of a log, and from which recorded operation on each frame must survive."""
-
-    def __init__(self, files: FaultyFiles) -> None:
-        self.files = files
-        self.asked: dict[int, set[bytes]] = defaultdict(set)
-        self.kept_from: dict[int, tuple[int, bytes]] = {}
-        self.epochs: list[tuple[int, int]] = []
-        self.append_count = 0
-
-    def append(self, log: FileLog, generator: random.Random) -> tuple[Ticket, list[bytes]]:
-        kind = generator.choice([MANY, BATCH])
-        count = generator.choice([1, 1, 2, 5])
-        self.append_count += 1
-        payloads = [
-            b"%d:%d:%d:" % (self.append_count, index, count) + bytes(generator.choice([0, 3, 40]))
-            for index in range(count)
-        ]
-        append = log.append_many if kind == MANY else log.append_batch
-        ticket = append([(kind, payload) for payload in payloads])
-        for seq, payload in enumerate(payloads, ticket.first_seq):
-            self.asked[seq].add(payload)
-        return ticket, payloads
-
-    def acknowledge(self, ticket: Ticket, payloads: list[bytes]) -> None:
-        for seq, payload in enumerate(payloads, ticket.wait(WAIT_S)):
-            self.kept_from[seq] = len(self.files.operations), payload
-
-    def check(self, epoch: int, frames: list[Frame], operation_count: int) -> None:
-        assert all(epoch > before for count, before in self.epochs if count <= operation_count)
-        assert [frame.seq for frame in frames] == list(range(len(frames)))
-        for frame in frames:
-            assert frame.payload in self.asked[frame.seq]
-        for seq, (kept_from, payload) in self.kept_from.items():
-            if kept_from <= operation_count:
-                assert seq < len(frames), f"seq {seq} was acknowledged and is lost"
-                assert frames[seq].payload == payload
-        if frames and frames[-1].kind == BATCH:
-            _, index, count, _ = frames[-1].payload.split(b":", 3)
-            assert int(index) == int(count) - 1, "half a batch"
+import wal.recovery
+import wal.writer
+from tests.crash.log_campaign import Cut, Failure, Judge, campaign, cuts_of, torn_at
+from tests.support.crash_model import crash_images, put_image, reordered_images
+from tests.support.faulty_files import FaultyFiles
+from tests.support.log_histories import WIDE, History, Kind, Model, opened_now
+from tests.support.log_work import draw_kind, work
+from tests.support.logs import read_all
+from wal import LogError, Retention
+from wal.scan import Place, Run
+from wal.segment import Segment
+from wal.writer import Writer
 
 
-def work(folder: Path, generator: random.Random, *, faults: bool) -> History:
-    """Open, append, wait, fail and reopen at random."""
-    history = History(FaultyFiles())
-    for _ in range(4):
-        with open_log(folder, files=history.files, segment_bytes=400) as log:
-            history.epochs.append((len(history.files.operations), log.epoch))
-            waiting = []
-            try:
-                for _ in range(generator.randrange(8)):
-                    if faults and generator.random() < 0.1:
-                        history.files.fail(generator.choice(["write", "sync"]), written_bytes=20)
-                    waiting.append(history.append(log, generator))
-                    if generator.random() < 0.6:
-                        while waiting:
-                            history.acknowledge(*waiting.pop(0))
-                while waiting:
-                    history.acknowledge(*waiting.pop(0))
-            except LogFailed:
-                pass  # those still waiting were appended in the same group or later
-    return history
-
-
-def torn_at(generator: random.Random, unsynced_bytes: int) -> Iterable[int]:
-    """A few cuts, among them those that are likely to be off by one."""
-    cuts = {1, 31, 32, 33, unsynced_bytes - 1, generator.randint(0, unsynced_bytes)}
-    return (cut for cut in cuts if 0 < cut < unsynced_bytes)
-
-
-def open_after_crash(folder: Path, image: Image) -> tuple[int, list[Frame]]:
-    """Epoch and frames of a log after a crash, if opening and verifying it find nothing but torn tails."""
-    put_image(folder, image)
-    if segment_files(folder):
-        checked = check_log(folder, lambda _path, _offset, _frame: None)
-        assert {finding.severity for finding in checked.findings} <= {"tail"}
-    with open_log(folder) as log:
-        epoch, frames = log.epoch, read_all(log)
-        log.append(b"after the crash", MANY).wait(WAIT_S)
-    with open_log(folder) as log:
-        assert log.torn_tail is None
-        assert read_all(log)[:-1] == frames
-    return epoch, frames
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory, if there is such a place: no test here needs a disk, and each makes thousands of files."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="crash-", dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.mark.parametrize("faults", [False, True])
-@pytest.mark.parametrize("seed", range(8))
-def test_any_crash_keeps_what_was_acknowledged(tmp_path: Path, seed: int, faults: bool) -> None:
-    generator = random.Random(seed)
-    history = work(tmp_path / "log", generator, faults=faults)
-    states = 0
-    for count, image in crash_images(history.files, lambda size: torn_at(generator, size)):
-        history.check(*open_after_crash(tmp_path / "after", image), count)
-        states += 1
-    assert states > 50, f"seed {seed} made only {states} states"
+@pytest.mark.parametrize("number", [1, 2, 3, 4])  # each durability, and a replica
+def test_a_cut_behind_any_operation_keeps_what_was_acknowledged(folder: Path, number: int, faults: bool) -> None:
+    generator = random.Random(number)
+    kind = draw_kind(generator, number)._replace(faults=faults)
+    history = work(folder / "log", generator, kind, opening_count=4 if faults else 2, action_count_max=4)
+    judge = Judge(folder / "after", history)
+    raise_first(filter(None, map(judge.failure, cuts_of(history, generator))))
+    states = judge.models()
+    assert min(states[model] for model in ("killed", "prefix", "reordered")) > 20, f"number {number}: {states}"
 
 
-def test_any_crash_while_an_opening_cuts_a_torn_tail_is_harmless(tmp_path: Path) -> None:
+def test_any_crash_while_an_opening_cuts_a_torn_tail_is_harmless(folder: Path) -> None:
     generator = random.Random(1)
-    history = work(tmp_path / "log", generator, faults=False)
-    images = list(crash_images(history.files, lambda size: torn_at(generator, size)))
-    crashes = 0
-    for count, image in images:
-        if count % 7:
-            continue
-        put_image(tmp_path / "once", image)
+    history = work(folder / "log", generator, Kind(), opening_count=2)
+    behind = range(0, len(history.files.operations), 5)
+    judge = Judge(folder / "after", history)
+    for count, image in crash_images(history.files, lambda data: torn_at(generator, data, 2), cuts=behind):
+        put_image(folder / "once", image)
         files = FaultyFiles()
-        with open_log(tmp_path / "once", files=files) as log:
+        with history.open(folder / "once", files) as log:
             found = read_all(log)
-        for _, second in crash_images(files, lambda size: torn_at(generator, size)):
-            epoch, frames = open_after_crash(tmp_path / "twice", second)
-            history.check(epoch, frames, count)
-            assert frames == found, "a second crash changes nothing"
-            crashes += 1
-    assert crashes > 100
+        for _, second in crash_images(files, lambda data: torn_at(generator, data, 2)):
+            raise_first(filter(None, [judge.failure(Cut("second cut", count, second, found))]))
+    assert judge.state_count > 100
 
 
-def test_the_model_can_lose_what_was_not_synced(tmp_path: Path) -> None:
-    """Guards the tests above: a log whose fsync does nothing must fail them."""
+def test_histories_of_every_kind_lose_nothing_and_are_never_refused(folder: Path) -> None:
+    """The short version of the campaign."""
+    found = campaign(folder, states=1000, seed=1, cuts_per_history=8)
+    raise_first(found.failures)
+    assert min(found.models.values()) > 50, found.models
+    assert {"durable", "os", "interval", "replica", "retention", "faults"} <= set(found.histories), found.histories
 
-    class LyingFiles(FaultyFiles):
-        def sync(self, handle: int) -> None:
-            pass
 
-    files = LyingFiles()
-    with open_log(tmp_path / "log", files=files) as log:
-        log.append(b"gone", MANY).wait(WAIT_S)
-    images = [image for count, image in crash_images(files, lambda _: []) if count == len(files.operations)]
-    assert any(len(content) <= 64 for image in images for name, content in image.items() if name != "LOCK")
+def test_the_same_seed_makes_the_same_history(folder: Path) -> None:
+    """Whatever the threads do: a failure that is told by its seed can be found again."""
+    kinds = [draw_kind(random.Random(number), number)._replace(faults=True) for number in range(6)]
+    for number, kind in enumerate(kinds):
+        one, two = (
+            [(count, sorted(image.items())) for count, image in reordered_images(history.files, random.Random(0), 1)]
+            for history in (work(folder / f"{number}-{again}", random.Random(number), kind) for again in "ab")
+        )
+        assert one == two, f"number {number}"
+
+
+def raise_first(failures: Iterator[Failure] | list[Failure]) -> None:
+    for failure in failures:
+        failure.error.add_note(f"{failure.kind}; {failure.told}")
+        raise failure.error
+
+
+# Guards of the tests above: what lies, forgets or destroys must fail them
+
+
+class NoSync(FaultyFiles):
+    def sync(self, handle: int) -> None:
+        pass
+
+
+class NoFolderSync(FaultyFiles):
+    def sync_folder(self, path: Path) -> None:
+        pass
+
+
+@pytest.mark.parametrize("files_class", [NoSync, NoFolderSync])
+@pytest.mark.parametrize("model", ["prefix", "reordered"])
+def test_a_log_on_a_disk_whose_syncs_do_nothing_loses_what_was_acknowledged(
+    folder: Path, files_class: type[FaultyFiles], model: Model
+) -> None:
+    generator = random.Random(0)
+    history = work(folder / "log", generator, Kind(sizes=WIDE), files=files_class())
+    if model == "prefix":
+        images = crash_images(history.files, lambda data: torn_at(generator, data), generator=generator, per_cut=20)
+    else:
+        images = reordered_images(history.files, generator, 1)
+    assert any(is_lost(folder / "after", history, Cut(model, count, image)) for count, image in images)
+
+
+def is_lost(folder: Path, history: History, cut: Cut) -> bool:
+    """The history alone tells, without the help of a mark or of a verification."""
+    put_image(folder, cut.image)
+    try:
+        with history.open(folder) as log:
+            history.check(opened_now(log), cut.operation_count, cut.model)
+    except AssertionError as error:
+        return "is lost" in str(error)
+    except LogError:
+        pass  # refused: that is another promise
+    return False
+
+
+def one_frame_too_few(run: Run, whole: Place) -> Place:
+    return run.place(max(0, len(run.frames) - 1))
+
+
+def half_batches_too(run: Run, whole: Place) -> Place:
+    return run.after
+
+
+def all_but_the_last(segments: Sequence[Segment], retention: Retention, now_ms: int) -> Iterator[Segment]:
+    yield from segments[:-1]
+
+
+def mark_before_sync(writer: Writer) -> None:
+    writer.synced = writer.contents
+    writer._publish()
+    writer._files.sync(writer._handle)
+
+
+GUARDS: list[tuple[Any, str, Callable[..., Any], str]] = [
+    (wal.recovery, "_last_whole", one_frame_too_few, "lost"),
+    (wal.recovery, "_last_whole", half_batches_too, "half a batch"),
+    (wal.recovery, "_never_acknowledged", lambda *_, replica: False, "expected"),  # refuses what a crash leaves
+    (wal.writer, "expired", all_but_the_last, "lost"),
+    (Writer, "sync", mark_before_sync, "lost|expected"),  # torn writes are refused as rot, and missing ones told
+]
+
+
+@pytest.mark.parametrize(("where", "name", "instead", "told"), GUARDS)
+def test_a_log_that_breaks_a_promise_is_found_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, instead: Callable[..., Any], told: str
+) -> None:
+    monkeypatch.setattr(where, name, instead)
+    found = campaign(folder, states=2000, seed=1, cuts_per_history=8, failures_max=1)
+    assert any(re.search(told, str(failure.error)) for failure in found.failures), [
+        str(f.error) for f in found.failures
+    ]

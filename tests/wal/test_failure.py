@@ -2,11 +2,13 @@
 
 import errno
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_files import WAIT_S, FaultyFiles, crash_images, put_image
+from tests.support.crash_model import crash_images, put_image
+from tests.support.faulty_files import WAIT_S, FaultyFiles
 from tests.support.logs import open_log, read_payloads, segment_files
 from wal import DiskFull, FileLog, LogError, LogFailed, Ticket
 
@@ -113,7 +115,9 @@ def test_failure_names_the_file_and_the_cause(tmp_path: Path) -> None:
         assert isinstance(later.value.__cause__, OSError)
 
 
-@pytest.mark.parametrize("operation", ["create", "open_write", "read", "write", "sync", "rename", "sync_folder"])
+@pytest.mark.parametrize(
+    "operation", ["create", "open_write", "open_or_create", "read", "write", "publish", "sync", "rename", "sync_folder"]
+)
 def test_failed_opening_gives_the_lock_back_and_loses_nothing(tmp_path: Path, operation: str) -> None:
     for folder, payloads in ((tmp_path / "new", []), (tmp_path / "old", [b"one", b"two"])):
         if payloads:
@@ -144,8 +148,8 @@ def test_failed_opening_closes_its_handles(tmp_path: Path) -> None:
         files = FaultyFiles()
         files.fail("read", at=at)
         before = open_handle_count()
-        with pytest.raises(OSError, match="Input/output"):
-            open_log(tmp_path, files=files)
+        with suppress(OSError):  # an index that cannot be read is made anew
+            open_log(tmp_path, files=files).close()
         assert open_handle_count() == before, f"after the failure of read {at}"
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_files import WAIT_S, FaultyFiles
+from tests.support.faulty_files import WAIT_S
 from tests.support.logs import (
     ALL,
     LOG_ID,
@@ -17,7 +17,16 @@ from tests.support.logs import (
     write_log,
 )
 from wal import Corrupt, TornTail, UnsupportedFormat
-from wal.format import FRAME_HEADER_BYTES, HEADER_BYTES, LOGICAL_BITS, decode_header, encode_frame, encode_header
+from wal.format import (
+    FLAG_SYNCED,
+    FOOTER_BYTES,
+    FRAME_HEADER_BYTES,
+    HEADER_BYTES,
+    LOGICAL_BITS,
+    decode_header,
+    encode_frame,
+    encode_header,
+)
 
 PAYLOADS = [b"The sky is blue.", b"", b"The sky is grey, says another.", bytes(12), b"end"]
 
@@ -38,16 +47,22 @@ def test_every_prefix_opens_with_its_whole_frames_and_tells_what_was_cut(tmp_pat
     (path,) = write_log(tmp_path, PAYLOADS)
     whole = path.read_bytes()
     ends = frame_ends(PAYLOADS)
+    mark = (tmp_path / "DURABLE").read_bytes()
     for size in range(HEADER_BYTES, len(whole) + 1):
         path.write_bytes(whole[:size])
+        (tmp_path / "DURABLE").write_bytes(mark)
         count = sum(end <= size for end in ends) - 1
         with open_log(tmp_path) as log:
             assert read_payloads(log) == PAYLOADS[:count]
-            if size == ends[count]:
-                assert log.torn_tail is None
-            else:
+            lost = len(PAYLOADS) - count
+            if lost:
                 assert log.torn_tail is not None
                 assert log.torn_tail[:3] == (path, ends[count], size - ends[count])
+                assert log.torn_tail.acknowledged_count == lost, "the mark knows what was acknowledged"
+                kept = log.torn_tail.kept_in
+                assert (kept.read_bytes() if kept else b"") == whole[ends[count] : size]
+            else:
+                assert log.torn_tail is None
         assert path.read_bytes() == whole[: ends[count]]
         with open_log(tmp_path) as log:
             assert log.torn_tail is None, "the second opening finds nothing to cut"
@@ -123,9 +138,9 @@ def test_damage_in_the_middle_is_refused_and_nothing_is_removed(tmp_path: Path, 
 def test_whole_frame_in_the_place_of_another_is_found_by_the_chain(tmp_path: Path) -> None:
     (path,) = write_log(tmp_path, PAYLOADS)
     whole, ends = path.read_bytes(), frame_ends(PAYLOADS)
-    frame, _ = encode_frame(1, TIME_MS << LOGICAL_BITS | 1, 1, 0, crc_at(whole, ends[0]), PAYLOADS[1])
+    frame, _ = encode_frame(1, TIME_MS << LOGICAL_BITS | 1, 1, FLAG_SYNCED, crc_at(whole, ends[0]), PAYLOADS[1])
     assert frame == whole[ends[1] : ends[2]]
-    other, _ = encode_frame(1, TIME_MS << LOGICAL_BITS | 1, 2, 0, crc_at(whole, ends[0]), PAYLOADS[1])
+    other, _ = encode_frame(1, TIME_MS << LOGICAL_BITS | 1, 2, FLAG_SYNCED, crc_at(whole, ends[0]), PAYLOADS[1])
     path.write_bytes(whole.replace(frame, other))
     with pytest.raises(Corrupt, match="chain") as caught:
         open_log(tmp_path)
@@ -154,7 +169,7 @@ def test_whole_last_frame_that_does_not_fit_is_refused_not_cut(tmp_path: Path, w
         seq, time = log.durable_end, log.last_time + 1
     chain = crc_at(path.read_bytes(), frame_ends(PAYLOADS)[-2])
     fits = {"seq": seq, "time": time, "kind": 1, "flags": 0, "chain": chain, "payload": b"whole"}
-    misfit = {"seq": seq + 1, "time": 0, "flags": 2, "chain": chain ^ 1}[wrong]
+    misfit = {"seq": seq + 1, "time": 0, "flags": 8, "chain": chain ^ 1}[wrong]
     frame, _ = encode_frame(**{**fits, wrong: misfit})  # type: ignore[arg-type]
     damaged = path.read_bytes() + frame
     path.write_bytes(damaged)
@@ -213,7 +228,8 @@ def test_damaged_sealed_segment_raises_at_its_read_and_spares_the_others(tmp_pat
     before = segment_bytes_of(tmp_path)
     with open_log(tmp_path) as log:
         assert log.read_from(0, count_max=1, bytes_max=ALL)[0].payload == b"0"
-        for seq in (0, 1, 2):
+        assert [frame.seq for frame in log.read_from(0, count_max=3, bytes_max=ALL)] == [0]
+        for seq in (1, 2):
             with pytest.raises(Corrupt) as caught:
                 log.read_from(seq, count_max=3, bytes_max=ALL)
             assert (caught.value.path, caught.value.offset) == (paths[0], offset)
@@ -223,37 +239,46 @@ def test_damaged_sealed_segment_raises_at_its_read_and_spares_the_others(tmp_pat
     assert all(after[name].startswith(content) for name, content in before.items())
 
 
-def test_damage_in_the_segment_before_the_last_is_refused(tmp_path: Path) -> None:
+def test_damage_in_a_sealed_segment_without_a_whole_footer_is_refused(tmp_path: Path) -> None:
     paths = write_log(tmp_path, [b"0", b"1", b"2"], segment_bytes=1)
     flip_bit(paths[1], HEADER_BYTES * 8 + 77)
+    flip_bit(paths[1], (HEADER_BYTES + 33) * 8 + 77)
     with pytest.raises(Corrupt) as caught:
         open_log(tmp_path)
     assert (caught.value.path, caught.value.offset) == (paths[1], HEADER_BYTES)
 
 
-@pytest.mark.parametrize("missing", ["a whole segment", "the last frame of a segment"])
-def test_read_into_a_gap_raises_and_does_not_spin(tmp_path: Path, missing: str) -> None:
+def test_flipped_bit_in_a_footer_harms_no_frame(tmp_path: Path) -> None:
+    paths = write_log(tmp_path, [b"0", b"1", b"2"], segment_bytes=1)
+    whole = paths[1].read_bytes()
+    for bit in range((HEADER_BYTES + 33) * 8, len(whole) * 8):
+        flip_bit(paths[1], bit)
+        with open_log(tmp_path) as log:
+            assert read_payloads(log) == [b"0", b"1", b"2"]
+        flip_bit(paths[1], bit)
+        assert paths[1].read_bytes() == whole, "nothing is mended in place"
+
+
+@pytest.mark.parametrize("missing", ["a whole segment", "the last frame of a segment", "half a footer"])
+def test_gap_between_segments_is_refused_at_open(tmp_path: Path, missing: str) -> None:
     paths = write_log(tmp_path, [b"%d" % seq for seq in range(12)], segment_bytes=64 + 3 * 33)
     if missing == "a whole segment":
         paths[1].unlink()
     else:
-        paths[1].write_bytes(paths[1].read_bytes()[:-33])
-    files = FaultyFiles()
-    with open_log(tmp_path, files=files) as log:
-        files.fail("size", at=1000)
-        with pytest.raises(Corrupt):
-            log.read_from(0, count_max=ALL, bytes_max=ALL)
-        with pytest.raises(Corrupt):
-            log.read_from(5, count_max=ALL, bytes_max=ALL)
-        assert [frame.seq for frame in log.read_from(6, count_max=ALL, bytes_max=ALL)] == [6, 7, 8, 9, 10, 11]
-
-
-def test_gap_before_the_last_segment_is_refused_at_open(tmp_path: Path) -> None:
-    paths = write_log(tmp_path, [b"0", b"1", b"2"], segment_bytes=1)
-    paths[1].unlink()
-    with pytest.raises(Corrupt, match="start at seq 1") as caught:
+        cut = FOOTER_BYTES // 2 if missing == "half a footer" else FOOTER_BYTES + 33
+        paths[1].write_bytes(paths[1].read_bytes()[:-cut])
+    with pytest.raises(Corrupt) as caught:
         open_log(tmp_path)
-    assert caught.value.path == paths[2]
+    assert caught.value.path == (paths[1] if missing == "half a footer" else paths[2])
+
+
+def test_missing_last_segment_is_refused_at_open(tmp_path: Path) -> None:
+    """The mark names it: without it acknowledged frames are gone and their seqs would be used again."""
+    paths = write_log(tmp_path, [b"0", b"1", b"2"], segment_bytes=1)
+    for path in reversed(paths):
+        path.unlink()
+        with pytest.raises(Corrupt, match="DURABLE"):
+            open_log(tmp_path)
 
 
 def test_segment_of_another_log_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Frames of a log as the command line shows them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from episteme.cli.output import Output, print_json, print_table, shown
+from model import FRAME_KIND_EVENT, EnvelopeSignature, Event, ModelError, decode_record, to_envelope
+from wal import Corrupt, Frame
+from wal.format import FLAG_LOST, FLAG_MORE, FLAG_SYNCED
+
+_PAYLOAD_CELL_BYTES: Final = 60
+_FLAG_NAMES: Final = ((FLAG_MORE, "more"), (FLAG_SYNCED, "synced"), (FLAG_LOST, "lost"))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME_MS_MAX: Final = 2**48 - 1
+
+
+class DumpedEvent(msgspec.Struct, frozen=True):
+    """An event frame's payload."""
+
+    hash: str
+    event: Event
+    signatures: list[EnvelopeSignature]
+
+
+class Dumped(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of `log dump`."""
+
+    seq: int
+    time_ms: int
+    time: str | None  # none: beyond the year 9999
+    kind: int
+    flags: list[str]
+    bytes: int
+    payload_hex: str
+    event: DumpedEvent | None = None
+    problem: str | None = None  # why an event frame cannot be read, or what a lost one was
+
+
+def print_frames(frames: Iterable[Frame], output: Output) -> Corrupt | None:
+    """Print until the frames end; give the damage, if that ended them."""
+    rows: list[tuple[str, ...]] = []
+    damage: Corrupt | None = None
+    try:
+        for frame in frames:
+            if output is Output.TABLE:
+                rows.append(_cells(frame))
+            else:
+                print_json(_dumped(frame), output)
+    except Corrupt as error:
+        damage = error
+    if rows:
+        print_table(("seq", "time", "kind", "flags", "bytes", "payload"), rows, right=("seq", "kind", "bytes"))
+    return damage
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds since 1970, from those or from ISO 8601.
+
+    Raises: ValueError.
+    """
+    if text.isdecimal():
+        return min(int(text), _TIME_MS_MAX)
+    time = datetime.fromisoformat(text)
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return max(0, (time - _EPOCH) // timedelta(milliseconds=1))
+
+
+def _cells(frame: Frame) -> tuple[str, ...]:
+    start = frame.payload[:_PAYLOAD_CELL_BYTES]
+    text = start.decode("utf-8", "replace") if frame.lost else repr(start)[2:-1]
+    more = "…" if len(frame.payload) > len(start) else ""
+    flags = " ".join(_flag_names(frame))
+    return (
+        *(str(frame.seq), _time_text(frame.time_ms) or f"{frame.time_ms} ms", str(frame.kind), flags),
+        *(str(len(frame.payload)), shown(text) + more),
+    )
+
+
+def _dumped(frame: Frame) -> Dumped:
+    event, problem = None, None
+    if frame.lost:
+        problem = frame.payload.decode("utf-8", "replace")
+    elif frame.kind == FRAME_KIND_EVENT:
+        try:
+            record = decode_record(frame.payload)
+            envelope = to_envelope(record.event, record.signatures)
+            event = DumpedEvent(record.digest.hex(), envelope.event, envelope.signatures)
+        except ModelError as error:
+            problem = str(error)
+    return Dumped(
+        frame.seq,
+        frame.time_ms,
+        _time_text(frame.time_ms),
+        frame.kind,
+        _flag_names(frame),
+        len(frame.payload),
+        frame.payload.hex(),
+        event,
+        problem,
+    )
+
+
+def _flag_names(frame: Frame) -> list[str]:
+    return [name for bit, name in _FLAG_NAMES if frame.flags & bit]
+
+
+def _time_text(time_ms: int) -> str | None:
+    """UTC, to the millisecond."""
+    try:
+        return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except OverflowError:
+        return None

@@ -1,0 +1,232 @@
+"""The disk side of a log: one group of frames at a time into the last segment, and the roll to the next.
+
+Owns: the write handle, the mark, the footers and the removal of what retention
+lets go.  Knows no threads: its log calls it from one at a time.  Invariant:
+`contents` is assigned last, so a write that was interrupted can be done again.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from wal.commit import CommitGroup
+from wal.errors import Fenced
+from wal.files import Files
+from wal.format import VERSION, Footer, SegmentHeader, encode_footer, encode_header
+from wal.index import Covered
+from wal.mark import NAME as MARK_NAME
+from wal.mark import Mark, encode_mark
+from wal.opening import LOCK_NAME, Opened
+from wal.options import LogOptions
+from wal.reading import Contents
+from wal.retention import expired
+from wal.scan import Place, walk
+from wal.segment import INDEX_SUFFIX, Segment, create_segment, digest_of, write_index
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Writer:
+    """Appends to the segments of one log."""
+
+    def __init__(
+        self, files: Files, folder: Path, options: LogOptions, clock_ms: Callable[[], int], opened: Opened
+    ) -> None:
+        """Take over what opening found; all of it is on the disk."""
+        recovered = opened.recovered
+        self.contents = Contents(recovered.segments, recovered.end)  # all that is written
+        self.synced = self.contents  # all that is on the disk
+        self._files = files
+        self._folder = folder
+        self._options = options
+        self._clock_ms = clock_ms
+        self._epoch = opened.epoch
+        self._lock_handle = opened.lock_handle
+        self._handle = recovered.handle
+        self._hasher: Any = recovered.hasher  # of the last segment up to the end; None: not known
+        self._reserved_to = files.size(recovered.handle)
+        self._replica = opened.owner is not None
+        self._expired: deque[Segment] = deque()  # not shown any more, and not removed yet
+        self._mark_handle = files.open_or_create(folder / MARK_NAME)
+        self._publish()
+        try:  # durable once: from now on there is a mark, if an old one
+            files.sync(self._mark_handle)
+            files.sync_folder(folder)
+        except BaseException:
+            files.close(self._mark_handle)
+            raise
+
+    def write(self, group: CommitGroup) -> None:
+        """Write a group behind what is there, in a new segment if it does not fit.  Not durable.
+
+        Raises: Fenced; OSError.
+        """
+        if not self._files.still_at(self._lock_handle, self._folder / LOCK_NAME):
+            raise Fenced(f"{self._folder}: the lock file was removed or replaced; another writer may have the log")
+        if self._must_roll(group.size_bytes):
+            self._roll(group)
+        if self._replica:
+            self._files.sync(self._mark_handle)  # so that what follows is known as not acknowledged
+        segments, start = self.contents
+        data = b"".join(group.parts)
+        self._files.write(self._handle, data, start.offset)
+        end = Place(start.offset + len(data), group.end_seq, group.chain, group.time)
+        self._reserve(end.offset, len(data))
+        for seq, offset, time in group.marks:
+            segments[-1].index.note(seq, start.offset + offset, time)
+        if self._hasher is not None:
+            self._hasher.update(data)
+        self.contents = Contents(segments, end)
+
+    def sync(self) -> None:
+        """All that was written is on the disk on return.
+
+        Raises: OSError.
+        """
+        contents = self.contents
+        self._files.sync(self._handle)
+        self.synced = contents
+        self._publish()
+
+    def publish_written(self) -> None:
+        """Let readers in other processes see what is written, synced or not."""
+        self._publish()
+
+    @property
+    def path(self) -> Path:
+        """The segment that is written to."""
+        return self.contents.segments[-1].path
+
+    def interrupted(self) -> None:
+        """A write did not run to its end, by no fault of the disk: it may be done again."""
+        self._hasher = None
+
+    def cut_back(self, contents: Contents) -> None:
+        """After a failure, cut off what is behind contents: the page cache may hold what the disk does not.
+
+        Raises: OSError.
+        """
+        self._files.truncate(self._handle, contents.end.offset)
+        self._files.sync(self._handle)
+
+    def remove_expired(self) -> None:
+        """Remove the files of what retention let go, oldest first and one by one, so that no gap can remain."""
+        try:
+            while self._expired:
+                self._files.remove_if_there(self._expired[0].path)
+                self._files.sync_folder(self._folder)
+                self._files.remove_if_there(self._expired.popleft().path.with_suffix(INDEX_SUFFIX))
+        except OSError as error:  # tried again at the next roll; until then nothing behind it is removed
+            _LOGGER.warning("%s: retention could not remove a segment: %s", self._folder, error)
+
+    def close(self, *, clean: bool) -> None:
+        """Give the handles back; clean: nothing failed, so give back reserved space and keep the index too."""
+        try:
+            if clean:
+                self._finish_last()
+        except OSError as error:  # all that is lost is a faster opening
+            _LOGGER.warning("%s: %s", self._folder, error)
+        finally:
+            self._files.close(self._handle)
+            self._files.close(self._mark_handle)
+            self._files.close(self._lock_handle)
+
+    def _finish_last(self) -> None:
+        (*_, segment), end = self.contents
+        if segment.footer is None:
+            if self._reserved_to > end.offset:
+                self._files.truncate(self._handle, end.offset)
+                self._files.sync(self._handle)
+                self._reserved_to = end.offset
+                self._publish()
+            write_index(self._files, segment, Covered(end, self._digest(end)))
+
+    def _must_roll(self, size_bytes: int) -> bool:
+        (*_, segment), end = self.contents
+        if end.seq == segment.first_seq:
+            return False
+        fits = end.offset + size_bytes <= self._options.segment_bytes
+        return not fits or segment.footer is not None or segment.header.version != VERSION
+
+    def _roll(self, group: CommitGroup) -> None:
+        """Seal the last segment and begin the next; then let go what retention does not hold."""
+        segments, end = self.contents
+        if segments[-1].footer is None:
+            self._seal(segments[-1], end)
+        created = max(group.first_time - 1, 0)
+        header = SegmentHeader(segments[0].header.log_id, self._epoch, end.seq, created, group.chain_before)
+        segment, handle = create_segment(self._files, self._folder, header)
+        self._files.close(self._handle)
+        self._handle, self._hasher = handle, blake3(encode_header(header))
+        self._reserved_to = segment.start.offset
+        segments = (*segments, segment)
+        gone = list(expired(segments, self._options.retention, self._clock_ms()))
+        self._expired.extend(gone)
+        self.contents = Contents(segments[len(gone) :], segment.start._replace(time=end.time))
+        self.synced = self.contents
+
+    def _seal(self, segment: Segment, end: Place) -> None:
+        """Write the footer; all before it is on the disk then."""
+        files, handle = self._files, self._handle
+        files.sync(handle)
+        first_time = self._first_time(segment, end)
+        count = end.seq - segment.first_seq
+        footer = Footer(end.offset, count, first_time, end.time, self._digest(end), end.chain or 0)
+        if segment.header.version > 1:
+            if self._reserved_to > end.offset:
+                files.truncate(handle, end.offset)
+            files.write(handle, encode_footer(footer), end.offset)
+            files.sync(handle)
+        segment.footer = footer
+        try:
+            write_index(files, segment, Covered(end, footer.digest))
+        except OSError as error:
+            _LOGGER.warning("%s: its index was not written: %s", segment.path, error)
+
+    def _first_time(self, segment: Segment, end: Place) -> int:
+        runs = walk(self._files, self._handle, segment.path, segment.start, end.offset, count_max=1, read_bytes=4096)
+        for run in runs:
+            if run.damage:
+                raise OSError(str(run.damage)) from run.damage
+            return run.frames[0].time
+        raise AssertionError(f"{segment.path} is sealed without a frame")
+
+    def _digest(self, end: Place) -> bytes:
+        if self._hasher is None:
+            self._hasher = digest_of(self._files, self._handle, end.offset)
+        digest: bytes = self._hasher.digest()
+        return digest
+
+    def _reserve(self, end: int, size: int) -> None:
+        """Write zeros ahead, so that the next fsyncs need not record that the file has grown."""
+        ahead = self._options.reserve_bytes
+        if end < self._reserved_to or size >= ahead:
+            return
+        ahead = min(ahead, self._options.segment_bytes - end)
+        if ahead > 0:
+            try:
+                self._files.reserve(self._handle, end, ahead)
+                self._reserved_to = end + ahead
+            except OSError:  # no room to spare: go on without
+                self._reserved_to = end
+
+    def _publish(self) -> None:
+        contents = self.synced if self._options.durability != "os" else self.contents
+        segment = contents.segments[-1]
+        mark = Mark(
+            segment.header.log_id,
+            self._epoch,
+            segment.first_seq,
+            contents.end.offset,
+            contents.end.seq,
+            self.synced.end.seq,
+            max(self._reserved_to, contents.end.offset),
+        )
+        try:
+            self._files.publish(self._mark_handle, encode_mark(mark))
+        except OSError as error:  # an older mark is a true one: readers in other processes see less
+            _LOGGER.warning("%s: the mark was not written: %s", self._folder, error)
