@@ -300,7 +300,7 @@ class GroupCommitter:
             due_s = time.monotonic() + ms / 1000
             self._sync_due_s = due_s if self._sync_due_s is None else min(due_s, self._sync_due_s)
         if self._durability == "os":
-            self._writer.publish_written()
+            self._writer.tell_readers()
             self._show(self._writer.contents)
         group.written.finish(None)
 

@@ -114,6 +114,20 @@ class ReadableLog(ABC):
         self._check_open()
         return self._reading.seek_time(time_ms)
 
+    def build_indexes(self, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Load, or make from the frames, the index of every segment now, not when a read first needs it.
+
+        on_progress: bytes done and bytes in all.
+        Raises: LogClosed; OSError.
+        """
+        self._check_open()
+        segments, done, total = self._contents_now().segments, 0, self.size_bytes
+        for segment in segments:
+            _ = segment.index
+            done += segment.end.offset if segment.footer else 0
+            if on_progress is not None:
+                on_progress(done if segment.footer else total, total)
+
     def wait_past(self, seq: int, timeout_s: float | None) -> bool:
         """Wait until durable_end is above seq; False if time ran out or the log ended before that."""
         if self._visible.end.seq > seq:

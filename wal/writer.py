@@ -52,8 +52,8 @@ class Writer:
         self._replica = opened.owner is not None
         self._expired: deque[Segment] = deque()  # not shown any more, and not removed yet
         self._mark_handle = files.open_or_create(folder / MARK_NAME)
-        self._publish()
         try:  # durable once: from now on there is a mark, if an old one
+            self._publish()
             files.sync(self._mark_handle)
             files.sync_folder(folder)
         except BaseException:
@@ -69,8 +69,9 @@ class Writer:
             raise Fenced(f"{self._folder}: the lock file was removed or replaced; another writer may have the log")
         if self._must_roll(group.size_bytes):
             self._roll(group)
-        if self._replica:
-            self._files.sync(self._mark_handle)  # so that what follows is known as not acknowledged
+        if self._replica:  # so that what follows is known as not acknowledged
+            self._publish()
+            self._files.sync(self._mark_handle)
         segments, start = self.contents
         data = b"".join(group.parts)
         self._files.write(self._handle, data, start.offset)
@@ -90,11 +91,14 @@ class Writer:
         contents = self.contents
         self._files.sync(self._handle)
         self.synced = contents
-        self._publish()
+        self.tell_readers()
 
-    def publish_written(self) -> None:
-        """Let readers in other processes see what is written, synced or not."""
-        self._publish()
+    def tell_readers(self) -> None:
+        """Let readers in other processes see what may be seen now; in a log opened with "os" all that is written."""
+        try:
+            self._publish()
+        except OSError as error:  # an older mark is a true one: they see less
+            _LOGGER.warning("%s: the mark was not written: %s", self._folder, error)
 
     @property
     def path(self) -> Path:
@@ -110,7 +114,8 @@ class Writer:
 
         Raises: OSError.
         """
-        self._files.truncate(self._handle, contents.end.offset)
+        if contents.segments[-1].footer is None:  # behind a footer there is nothing
+            self._files.truncate(self._handle, contents.end.offset)
         self._files.sync(self._handle)
 
     def remove_expired(self) -> None:
@@ -142,7 +147,7 @@ class Writer:
                 self._files.truncate(self._handle, end.offset)
                 self._files.sync(self._handle)
                 self._reserved_to = end.offset
-                self._publish()
+                self.tell_readers()
             write_index(self._files, segment, Covered(end, self._digest(end)))
 
     def _must_roll(self, size_bytes: int) -> bool:
@@ -157,6 +162,7 @@ class Writer:
         segments, end = self.contents
         if segments[-1].footer is None:
             self._seal(segments[-1], end)
+        self.synced = self.contents
         created = max(group.first_time - 1, 0)
         header = SegmentHeader(segments[0].header.log_id, self._epoch, end.seq, created, group.chain_before)
         segment, handle = create_segment(self._files, self._folder, header)
@@ -226,7 +232,4 @@ class Writer:
             self.synced.end.seq,
             max(self._reserved_to, contents.end.offset),
         )
-        try:
-            self._files.publish(self._mark_handle, encode_mark(mark))
-        except OSError as error:  # an older mark is a true one: readers in other processes see less
-            _LOGGER.warning("%s: the mark was not written: %s", self._folder, error)
+        self._files.publish(self._mark_handle, encode_mark(mark))

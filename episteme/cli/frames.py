@@ -1,6 +1,7 @@
 """Frames of a log as the command line shows them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -69,14 +70,22 @@ def parse_time(text: str) -> int:
 
 
 def _cells(frame: Frame) -> tuple[str, ...]:
-    start = frame.payload[:_PAYLOAD_CELL_BYTES]
-    text = start.decode("utf-8", "replace") if frame.lost else repr(start)[2:-1]
-    more = "…" if len(frame.payload) > len(start) else ""
     flags = " ".join(_flag_names(frame))
     return (
         *(str(frame.seq), _time_text(frame.time_ms) or f"{frame.time_ms} ms", str(frame.kind), flags),
-        *(str(len(frame.payload)), shown(text) + more),
+        *(str(len(frame.payload)), _payload_text(frame)),
     )
+
+
+def _payload_text(frame: Frame) -> str:
+    """The start of a payload: of an event as JSON, of a lost frame the reason, else its bytes, escaped."""
+    if frame.lost:
+        return shown(frame.payload.decode("utf-8", "replace"))
+    if frame.kind == FRAME_KIND_EVENT:
+        with suppress(ModelError):
+            return shown(msgspec.json.encode(decode_record(frame.payload).event).decode())
+    start = frame.payload[:_PAYLOAD_CELL_BYTES]
+    return repr(start)[2:-1] + ("…" if len(frame.payload) > len(start) else "")
 
 
 def _dumped(frame: Frame) -> Dumped:

@@ -35,9 +35,10 @@ def test_frames_from_a_seq_on(tmp_path: Path, seq: int | None) -> None:
 
 
 def test_frames_from_a_time_on(tmp_path: Path) -> None:
-    times = iter(range(TIME_MS - 1, TIME_MS + 9))
-    with open_log(tmp_path, clock_ms=lambda: next(times), segment_bytes=THREE_FRAMES) as log:
+    now_ms = TIME_MS - 1
+    with open_log(tmp_path, clock_ms=lambda: now_ms, segment_bytes=THREE_FRAMES) as log:
         for payload in PAYLOADS:
+            now_ms += 1
             log.append(payload, 1).wait(WAIT_S)
     for index in range(-1, 10):
         assert dump(tmp_path, time_ms=TIME_MS + index) == (list(range(max(index, 0), 9)), "")

@@ -10,7 +10,7 @@ import pytest
 from tests.support.crash_model import crash_images, put_image
 from tests.support.faulty_files import WAIT_S, FaultyFiles
 from tests.support.logs import open_log, read_payloads, segment_files
-from wal import DiskFull, FileLog, LogError, LogFailed, Ticket
+from wal import DiskFull, FileLog, Interval, LogError, LogFailed, LogOptions, Ticket, check_log
 
 FAULTS = [
     ("write", 1, errno.EIO, 0),
@@ -195,6 +195,41 @@ def test_segment_that_a_failed_roll_left_is_durable_once_the_log_reopened(tmp_pa
         log.append(b"three", 1).wait(WAIT_S)
         acknowledged = len(files.operations)
     check_images_from(acknowledged, files, tmp_path / "after", [b"one", b"three"])
+
+
+def test_interval_log_opens_after_a_roll_whose_folder_sync_failed(tmp_path: Path) -> None:
+    """The old segment was sealed and synced by then: cutting it back would leave a gap before the new one."""
+    files = FaultyFiles()
+    options = LogOptions(segment_bytes=1, reserve_bytes=0, durability=Interval(3_600_000))
+    with open_log(tmp_path, files=files, options=options) as log:
+        log.append(b"one", 1).wait(WAIT_S)
+        files.fail("sync_folder")
+        with pytest.raises(LogFailed):
+            log.append(b"two", 1).wait(WAIT_S)
+    with open_log(tmp_path) as log:
+        assert read_payloads(log) == [b"one"]
+
+
+def test_failed_roll_leaves_the_footer_of_the_sealed_segment(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    with open_log(tmp_path, files=files, segment_bytes=1) as log:
+        log.append(b"one", 1).wait(WAIT_S)
+        files.fail("sync_folder")
+        with pytest.raises(LogFailed):
+            log.append(b"two", 1).wait(WAIT_S)
+    with open_log(tmp_path) as log:
+        assert read_payloads(log) == [b"one"]
+    assert check_log(tmp_path, lambda _path, _offset, _frame: None).findings == ()
+
+
+def test_log_whose_mark_cannot_be_made_does_not_open(tmp_path: Path) -> None:
+    """Without a mark, a first write that the disk tore out of order could not be told from rot."""
+    files = FaultyFiles()
+    files.fail("publish")
+    with pytest.raises(OSError, match="Input/output"):
+        open_log(tmp_path, files=files)
+    with open_log(tmp_path, files=files) as log:
+        assert log.append(b"one", 1).wait(WAIT_S) == 0
 
 
 def check_images_from(first: int, files: FaultyFiles, folder: Path, payloads: list[bytes]) -> None:
