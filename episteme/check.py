@@ -25,8 +25,17 @@ class ClaimCheck(Struct, frozen=True):
 
     @property
     def damaged(self) -> bool:
-        """Whether anything but an unfinished tail was found."""
+        """Whether anything was found that is not as it was written.
+
+        An unfinished tail is no damage, nor is a side file that is made anew; a frame that an earlier repair
+        could not save was damage once: the log is whole again without it.
+        """
         return any(finding.severity == "damage" for finding in self.findings)
+
+    @property
+    def lost_count(self) -> int:
+        """Frames that a repair could not save."""
+        return sum(finding.severity == "lost" for finding in self.findings)
 
 
 class _Place(Struct, frozen=True):
@@ -36,8 +45,8 @@ class _Place(Struct, frozen=True):
     signed: SignedEvent
 
 
-def check_claims(folder: Path, progress: Callable[[int], None]) -> ClaimCheck:
-    """Walk a log; recompute every hash and verify every signature.  progress gets frame counts.
+def check_claims(folder: Path, progress: Callable[[int, int], None]) -> ClaimCheck:
+    """Walk a log; recompute every hash and verify every signature.  progress gets bytes done, and in all.
 
     Raises: LogError if the folder holds no log.
     """
@@ -50,7 +59,6 @@ def check_claims(folder: Path, progress: Callable[[int], None]) -> ClaimCheck:
         def flush() -> None:
             if chunk:
                 verifying.append(threads.submit(_verify, tuple(chunk)))
-                progress(len(chunk))
                 chunk.clear()
             if len(verifying) > _CHUNKS_AHEAD:  # reading must not run ahead of verifying
                 findings.extend(verifying.popleft().result())
@@ -69,7 +77,7 @@ def check_claims(folder: Path, progress: Callable[[int], None]) -> ClaimCheck:
             if len(chunk) == _CHUNK:
                 flush()
 
-        checked = check_log(folder, on_frame)
+        checked = check_log(folder, on_frame, on_progress=progress)
         flush()
         for done in verifying:
             findings.extend(done.result())

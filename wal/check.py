@@ -64,17 +64,19 @@ def check_log(
     Raises: LogError if the folder holds no log; UnsupportedFormat; OSError.
     """
     files = files or Files()
-    paths = segment_paths(files, folder) if folder.is_dir() else []
-    if not paths:
+    if not folder.is_dir() or not segment_paths(files, folder):
         raise LogError(f"{folder} holds no log")
-    sizes = [path.stat().st_size for path in paths]
-    mark = _mark(files, folder, paths)  # read before the frames, so that a writer beside us is never behind it
+    mark = _mark(files, folder)  # before the segments are listed, so that a writer beside us is never behind it
+    paths = segment_paths(files, folder)
+    sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
     findings: list[Finding] = []
     log_id, frame_count, end_seq = b"", 0, 0
     before: Place | None = None
     for number, path in enumerate(paths):
         try:
             segment = open_segment(files, path)
+        except FileNotFoundError:
+            continue  # retention of a writer beside us
         except Corrupt as damage:
             findings.append(_damage(damage))
             before = None
@@ -204,9 +206,9 @@ def _offset_progress(on_progress: OnProgress | None, done: int, total: int) -> O
     return None if on_progress is None else lambda offset: on_progress(done + offset, total)
 
 
-def _mark(files: Files, folder: Path, paths: list[Path]) -> Mark | None:
-    for path in paths:
-        with suppress(Corrupt):
+def _mark(files: Files, folder: Path) -> Mark | None:
+    for path in segment_paths(files, folder):
+        with suppress(Corrupt, FileNotFoundError):
             return read_mark(files, folder, open_segment(files, path).header.log_id)
     return None
 

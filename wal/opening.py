@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from wal.errors import Corrupt, LogLocked, NotOwner
 from wal.files import Files
-from wal.format import LOGICAL_BITS, SegmentHeader
+from wal.format import LOGICAL_BITS, SEQ_MAX, SegmentHeader
 from wal.mark import NAME as MARK_NAME
 from wal.options import LogOptions, check_options
 from wal.recovery import Progress, Recovered, recover
@@ -127,7 +127,8 @@ def _newest_epoch(files: Files, folder: Path) -> int:
 def _next_epoch(files: Files, lock_handle: int, above: int) -> int:
     """Count this opening in the lock file, durably: later segments carry the number."""
     text = files.read(lock_handle, _EPOCH_DIGITS, 0).strip()
-    epoch = max(above, int(text) if text.isdigit() else 0) + 1
+    found = int(text) if text.isdigit() else 0
+    epoch = max(above, found if found < SEQ_MAX else 0) + 1  # a number that no counting reaches is rot
     files.write(lock_handle, f"{epoch:0{_EPOCH_DIGITS}d}".encode(), 0)
     files.sync(lock_handle)
     return epoch

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from wal.errors import Corrupt
 from wal.files import Files
-from wal.format import FLAG_MORE, FLAG_SYNCED, FOOTER_BYTES, Footer, Frame, UnknownFlags
+from wal.format import FLAG_MORE, FLAG_SYNCED, FOOTER_BYTES, Footer, Frame
 from wal.index import SparseIndex
 from wal.mark import MARK_BYTES, Mark, decode_mark
 from wal.mark import NAME as MARK_NAME
@@ -219,13 +219,13 @@ def _check_torn(
     assert walked.damage is not None, "only damage is judged"
     if whole_frame_at(rest, 0) is not None or read_footer(files, handle, segment.header) is not None:
         raise walked.damage
-    behind = list(frames_behind(rest, walked.place))
-    if behind and not _never_acknowledged(behind, walked.place, mark, replica=replica):
+    first = next(frames_behind(rest, walked.place), None)
+    if first is not None and not _never_acknowledged(rest, walked.place, mark, replica=replica):
         raise walked.damage
-    return bool(behind)
+    return first is not None
 
 
-def _never_acknowledged(behind: list[Frame | UnknownFlags], place: Place, mark: Mark | None, *, replica: bool) -> bool:
+def _never_acknowledged(rest: bytes, place: Place, mark: Mark | None, *, replica: bool) -> bool:
     """Whether whole frames behind damage belong to the same write as the damage: one that no fsync covered.
 
     The mark, which is never newer than the truth, must not reach beyond the damage; and since it may be
@@ -233,6 +233,7 @@ def _never_acknowledged(behind: list[Frame | UnknownFlags], place: Place, mark: 
     """
     if mark is None or mark.synced_seq > place.seq:
         return False
+    behind = frames_behind(rest, place)
     return replica or all(isinstance(frame, Frame) and not frame.flags & FLAG_SYNCED for frame in behind)
 
 

@@ -1,21 +1,40 @@
-"""episteme log verify."""
+"""episteme log verify, repair, dump."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 
 import msgspec
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from episteme.check import ClaimCheck, check_claims
-from episteme.cli.output import Output, chosen, fail, print_fields, print_json, print_table, shown_lines, talk
+from episteme.cli.frames import parse_time, print_frames
+from episteme.cli.output import (
+    Output,
+    chosen,
+    counted,
+    fail,
+    print_fields,
+    print_json,
+    print_table,
+    shown_lines,
+    talk,
+)
 from episteme.cli.session import OutputOption
 from episteme.config import DEFAULT_DATA
-from episteme.errors import EXIT_VERIFICATION, CannotOpen
+from episteme.errors import EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, Damaged
 from episteme.node import LOG_FOLDER
-from wal import LogError
+from wal import Corrupt, LogError, Quarantined, Repaired, dump_log, repair_log
 
 log_app = typer.Typer(no_args_is_help=True, help="Look after a log, offline.")
+
+_DUMP_COUNT: Final = 20
+_DUMP_COUNT_MAX: Final = 100_000  # a table is held in memory until it is whole
+
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="A data folder, or a log's own.")]
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -25,6 +44,7 @@ class Verified(msgspec.Struct, frozen=True):
     log_id: str
     segments: int
     frames: int
+    lost: int
     end_seq: int
     bytes: int
     events: int
@@ -32,36 +52,124 @@ class Verified(msgspec.Struct, frozen=True):
     findings: list[dict[str, str | int]]
 
 
+class RepairReport(msgspec.Struct, frozen=True):
+    """What `log repair` prints."""
+
+    ok: bool
+    folder: str
+    log_id: str
+    segments: int
+    kept: int
+    lost: int
+    lost_seqs: tuple[tuple[int, int], ...]
+    first_seq: int
+    end_seq: int
+    quarantined_bytes: int
+    findings: tuple[Quarantined, ...]
+
+
 @log_app.command()
-def verify(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="A data folder, or a log's own.")] = DEFAULT_DATA,
-    output: OutputOption = None,
-) -> None:
+def verify(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
     """Check every frame, the chain, every hash and every signature; exit code 4 if anything is damaged.
 
-    Changes nothing and may run beside a server: what it is just writing shows as an unfinished tail.
+    Changes nothing and may run beside a server: what it is just writing shows as an unfinished tail. Frames that
+    an earlier repair could not save are listed as lost, and are no damage.
     """
-    path = folder / LOG_FOLDER if (folder / LOG_FOLDER).is_dir() else folder
-    try:
-        with _progress() as progress:
-            task = progress.add_task("verifying", total=None)
-            found = check_claims(path, lambda count: progress.advance(task, count))
-    except LogError as error:
-        fail(CannotOpen(str(error)))
+    with _progress("verifying") as progress, _errors():
+        found = check_claims(_log_folder(folder), progress)
     _print_found(found, chosen(output))
     if found.damaged:
         raise typer.Exit(EXIT_VERIFICATION)
 
 
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description} {task.completed:,.0f} events"),
-        TimeElapsedColumn(),
-        console=talk,
-        transient=True,
-        disable=not talk.is_terminal,
+@log_app.command()
+def repair(
+    into: Annotated[Path, typer.Option("--into", metavar="NEWDIR", help="Where the new log goes: a new folder.")],
+    folder: Folder = DEFAULT_DATA,
+    output: OutputOption = None,
+) -> None:
+    """Make a sound log in a new folder from a damaged one, which is only read; exit code 4 if frames were lost.
+
+    What can be saved keeps its position and its content. In place of a frame that cannot stands one that says why.
+    Bytes that are no whole frames are kept in NEWDIR/quarantine.
+    """
+    with _progress("repairing") as progress, _errors():
+        repaired = repair_log(_log_folder(folder), into, on_progress=progress)
+    _print_repaired(repaired, into, chosen(output))
+    old = _log_folder(folder)
+    talk.print(
+        f"next: check it with `episteme log verify {into}`, then move {old} aside and {into} into its place",
+        markup=False,
     )
+    if repaired.lost:
+        raise typer.Exit(EXIT_VERIFICATION)
+
+
+@log_app.command()
+def dump(
+    folder: Folder = DEFAULT_DATA,
+    start: Annotated[int | None, typer.Option("--from", min=0, help="Seq of the first frame.")] = None,
+    time_from: Annotated[
+        str | None,
+        typer.Option("--time-from", help="Frames not before this time: ISO 8601, UTC unless it says, or milliseconds."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=_DUMP_COUNT_MAX, help="At most so many.")] = _DUMP_COUNT,
+    output: OutputOption = None,
+) -> None:
+    """Show frames as they stand; exit code 4 where damage ends the look.
+
+    Changes nothing and may run beside a server, or on a damaged log.
+    """
+    if start is not None and time_from is not None:
+        _refuse("--from and --time-from: only one of them")
+    try:
+        time_ms = None if time_from is None else parse_time(time_from)
+    except ValueError:
+        _refuse("--time-from takes a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970")
+    with _errors():
+        frames = dump_log(_log_folder(folder), start, time_ms)
+        damage = print_frames(islice(frames, count), chosen(output))
+    if damage is not None:
+        talk.print(f"stopped: {shown_lines(str(damage))}", markup=False)
+        raise typer.Exit(EXIT_VERIFICATION)
+
+
+def _log_folder(folder: Path) -> Path:
+    return folder / LOG_FOLDER if (folder / LOG_FOLDER).is_dir() else folder
+
+
+def _refuse(detail: str) -> NoReturn:
+    talk.print(f"error: {detail}", markup=False)
+    raise typer.Exit(EXIT_USAGE)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except Corrupt as error:
+        fail(Damaged(str(error)))
+    except (LogError, OSError) as error:
+        fail(CannotOpen(str(error)))
+
+
+class _Bar:
+    """A bar that shows bytes, on a terminal."""
+
+    def __init__(self, what: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
+        self._task = self.progress.add_task(what, total=None)
+
+    def __call__(self, done_bytes: int, total_bytes: int) -> None:
+        self.progress.update(self._task, completed=done_bytes, total=total_bytes)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[_Bar]:
+    bar = _Bar(what)
+    with bar.progress:
+        yield bar
 
 
 def _print_found(found: ClaimCheck, output: Output) -> None:
@@ -77,6 +185,7 @@ def _print_found(found: ClaimCheck, output: Output) -> None:
                 log.log_id.hex(),
                 log.segment_count,
                 log.frame_count,
+                found.lost_count,
                 log.end_seq,
                 log.size_bytes,
                 found.event_count,
@@ -86,12 +195,16 @@ def _print_found(found: ClaimCheck, output: Output) -> None:
             output,
         )
         return
+    lost = f"; {counted(found.lost_count, 'frame')} lost in an earlier repair" if found.lost_count else ""
     print_fields(
         [
             ("log", log.log_id.hex()),
-            ("frames", f"{log.frame_count:,} in {log.segment_count} segments, {log.size_bytes / 1e6:.1f} MB"),
+            (
+                "frames",
+                f"{log.frame_count:,} in {counted(log.segment_count, 'segment')}, {log.size_bytes / 1e6:.1f} MB",
+            ),
             ("events", f"{found.event_count:,} hashes and {found.signature_count:,} signatures checked"),
-            ("result", "damaged" if found.damaged else "ok"),
+            ("result", ("damaged" if found.damaged else "ok") + lost),
         ]
     )
     if found.findings:
@@ -100,3 +213,50 @@ def _print_found(found: ClaimCheck, output: Output) -> None:
             [(one.severity, str(one.path), str(one.offset), shown_lines(one.detail)) for one in found.findings],
             right=("byte",),
         )
+    if found.damaged:
+        talk.print("hint: `episteme log repair` makes a sound log of what is whole")
+
+
+def _print_repaired(repaired: Repaired, into: Path, output: Output) -> None:
+    if output is not Output.TABLE:
+        print_json(
+            RepairReport(
+                not repaired.lost,
+                str(into),
+                repaired.log_id.hex(),
+                repaired.segment_count,
+                repaired.kept_count,
+                repaired.lost_count,
+                repaired.lost,
+                repaired.first_seq,
+                repaired.end_seq,
+                repaired.quarantined_bytes,
+                repaired.findings,
+            ),
+            output,
+        )
+        return
+    print_fields(
+        [
+            ("log", repaired.log_id.hex()),
+            ("new folder", str(into)),
+            ("kept", f"{counted(repaired.kept_count, 'frame')} in {counted(repaired.segment_count, 'segment')}"),
+            ("lost", counted(repaired.lost_count, "frame")),
+            ("quarantine", counted(repaired.quarantined_bytes, "byte")),
+        ]
+    )
+    if repaired.findings:
+        print_table(
+            ("file", "byte", "length", "lost seqs", "reason"),
+            [
+                (one.file, str(one.offset), str(one.length), _seqs(one.seq_from, one.seq_to), shown_lines(one.reason))
+                for one in repaired.findings
+            ],
+            right=("byte", "length"),
+        )
+
+
+def _seqs(first: int | None, last: int | None) -> str:
+    if first is None or last is None:
+        return ""
+    return str(first) if first == last else f"{first} to {last}"

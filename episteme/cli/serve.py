@@ -39,9 +39,14 @@ def serve(
 def _started(node: Node, url: str) -> None:
     torn = node.log.torn_tail
     if torn is not None:
+        count = torn.acknowledged_count
+        what = (
+            f"{count} ACKNOWLEDGED EVENTS WERE IN IT, the disk lost or damaged them" if count else "never acknowledged"
+        )
+        copy = f"; its bytes are kept in {torn.kept_in}" if torn.kept_in else ""
         talk.print(
-            f"log: cut a torn tail of {torn.cut_bytes} bytes at {torn.path} byte {torn.offset} ({torn.reason}); "
-            "it was never acknowledged",
+            f"log: cut a torn tail of {torn.cut_bytes} bytes at {torn.path} byte {torn.offset} ({torn.reason}): "
+            f"{what}{copy}",
             markup=False,
         )
     talk.print(f"database {node.database} · log at seq {node.end_seq} · folded to {node.applied_seq}", markup=False)

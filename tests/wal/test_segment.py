@@ -7,41 +7,41 @@ from tests.support.faulty_files import UnsyncedFiles
 from tests.support.logs import ALL, LOG_ID, TIME_MS, open_log, write_log
 from wal import Corrupt, UnsupportedFormat
 from wal.format import SegmentHeader, encode_frame, encode_header
-from wal.segment import INDEX_STRIDE, Place, Segment, create_segment, open_segment, segment_paths
+from wal.index import STRIDE, SparseIndex
+from wal.scan import Place, Run, frames_behind, walk
+from wal.segment import Segment, create_segment, open_segment, segment_paths
+
+FILES = UnsyncedFiles()
 
 
-def make_segment(folder: Path, *, first_seq: int = 0, chain: int = 0) -> Segment:
-    return create_segment(UnsyncedFiles(), folder, SegmentHeader(LOG_ID, 1, first_seq, TIME_MS, chain))
-
-
-def put(segment: Segment, data: bytes) -> None:
-    UnsyncedFiles().write(segment.handle, data, segment.size())
+def make_segment(folder: Path, *, first_seq: int = 0) -> tuple[Segment, int]:
+    return create_segment(FILES, folder, SegmentHeader(LOG_ID, 1, first_seq, TIME_MS, 0))
 
 
 def frame_at(seq: int, payload: bytes = b"claim") -> bytes:
     return encode_frame(seq, seq, 1, 0, 0, payload)[0]
 
 
-def test_created_segment_opens_with_its_header(tmp_path: Path) -> None:
-    made = make_segment(tmp_path, first_seq=7, chain=9)
-    opened = open_segment(UnsyncedFiles(), made.path, writable=False)
-    assert opened.header == made.header
-    assert list(opened.walk(opened.start, opened.size())) == []
+def test_created_segment_opens_with_its_header_and_without_frames(tmp_path: Path) -> None:
+    made, _ = make_segment(tmp_path, first_seq=7)
+    opened = open_segment(FILES, made.path)
+    assert (opened.header, opened.footer) == (made.header, None)
+    with opened.opened() as handle:
+        assert list(walk(FILES, handle, opened.path, opened.start, FILES.size(handle))) == []
 
 
 def test_name_that_contradicts_the_header_is_refused(tmp_path: Path) -> None:
-    made = make_segment(tmp_path, first_seq=7)
+    made, _ = make_segment(tmp_path, first_seq=7)
     moved = made.path.rename(tmp_path / f"{8:020d}.redex")
     with pytest.raises(Corrupt, match="first seq 8") as caught:
-        open_segment(UnsyncedFiles(), moved, writable=False)
+        open_segment(FILES, moved)
     assert caught.value.path == moved
 
 
-def test_newer_version_is_refused_by_name_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as newer:
-        newer.setattr("wal.format.VERSION", 2)
-        (tmp_path / f"{0:020d}.redex").write_bytes(encode_header(SegmentHeader(LOG_ID, 1, 0, TIME_MS, 0)))
-    with pytest.raises(UnsupportedFormat, match=f"{0:020d}.redex.*version 1.*2"):
+def test_newer_version_is_refused_by_name_of_the_file(tmp_path: Path) -> None:
+    newer = SegmentHeader(LOG_ID, 1, 0, TIME_MS, 0, version=3)
+    (tmp_path / f"{0:020d}.redex").write_bytes(encode_header(newer))
+    with pytest.raises(UnsupportedFormat, match=f"{0:020d}.redex.*version 1 to 2.*3"):
         open_log(tmp_path)
 
 
@@ -50,7 +50,7 @@ def test_only_whole_segment_names_are_segments(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     make_segment(tmp_path, first_seq=10)
     make_segment(tmp_path, first_seq=9)
-    names = [path.name for path in segment_paths(UnsyncedFiles(), tmp_path)]
+    names = [path.name for path in segment_paths(FILES, tmp_path)]
     assert names == [f"{9:020d}.redex", f"{10:020d}.redex"]
 
 
@@ -65,43 +65,69 @@ def test_frames_that_cross_the_read_buffer_come_whole(tmp_path: Path) -> None:
 
 
 def test_any_seq_is_found_before_and_after_the_sparse_index_knows_it(tmp_path: Path) -> None:
-    count = 3 * INDEX_STRIDE + 5
-    with open_log(tmp_path, segment_bytes=5 * INDEX_STRIDE * 40) as log:
+    count = 3 * STRIDE + 5
+    with open_log(tmp_path, segment_bytes=5 * STRIDE * 40) as log:
         log.append_many([(1, b"%d" % seq) for seq in range(count)]).wait()
         log.append_many([(1, b"%d" % seq) for seq in range(count, 2 * count)]).wait()
-    for first in (0, INDEX_STRIDE, count - 1, count):
+    for first in (0, STRIDE, count - 1, count):
         with open_log(tmp_path) as log:
             for seq in [*range(first, 2 * count), *reversed(range(2 * count))]:
                 assert log.read_from(seq, count_max=1, bytes_max=ALL)[0].payload == b"%d" % seq
 
 
-def test_cut_forgets_the_frames_behind_it(tmp_path: Path) -> None:
-    segment = make_segment(tmp_path)
-    offset, places = segment.start.offset, []
-    for seq in range(2 * INDEX_STRIDE + 1):
-        places.append(Place(offset, seq, None, -1))
-        segment.note(seq, offset)
-        put(segment, frame_at(seq))
-        offset = segment.size()
-    segment.cut(places[2 * INDEX_STRIDE - 1])
-    assert segment.near(2 * INDEX_STRIDE).seq == INDEX_STRIDE
-    segment.cut(places[INDEX_STRIDE])
-    assert segment.near(INDEX_STRIDE) == places[INDEX_STRIDE]
-    segment.cut(places[0])
-    assert segment.near(INDEX_STRIDE) == segment.start
+def index_of(count: int, first_seq: int) -> SparseIndex:
+    index = SparseIndex(first_seq)
+    for seq in range(first_seq, first_seq + count):
+        index.note(seq, 100 * seq, 10 * seq)
+    return index
+
+
+@pytest.mark.parametrize("first_seq", [0, 1, STRIDE - 1, STRIDE, 1000])
+def test_index_knows_the_last_multiple_before_any_seq_or_time(first_seq: int) -> None:
+    count = 3 * STRIDE + 5
+    index = index_of(count, first_seq)
+    for seq in range(first_seq, first_seq + count):
+        known = seq // STRIDE * STRIDE
+        expected = None if known < first_seq else Place(100 * known, known, None, -1)
+        assert index.near(seq) == expected
+        found = index.near_time(10 * seq + 1)
+        assert found == expected
+    assert index.near_time(0) is None
+
+
+def test_index_notes_runs_as_it_notes_frames(tmp_path: Path) -> None:
+    (path,) = write_log(tmp_path, [b"%d" % seq for seq in range(3 * STRIDE)])
+    segment = open_segment(FILES, path)
+    with segment.opened() as handle:
+        runs: list[Run] = list(walk(FILES, handle, path, segment.start, FILES.size(handle), read_bytes=100))
+    assert len(runs) > 1
+    index = SparseIndex(0)
+    for run in runs:
+        index.note_run(run)
+        index.note_run(run)
+    starts = [start for run in runs for start in run.starts]
+    assert list(index.offsets) == starts[::STRIDE]
+
+
+def test_cut_forgets_the_frames_behind_it() -> None:
+    for seq, kept in [(2 * STRIDE + 1, 3), (2 * STRIDE, 2), (STRIDE, 1), (STRIDE - 1, 1), (1, 1), (0, 0)]:
+        index = index_of(2 * STRIDE + 1, 0)
+        index.cut(seq)
+        assert len(index.times) == len(index.offsets) == kept
+
+
+def behind(data: bytes, seq: int) -> bool:
+    return any(True for _ in frames_behind(data, Place(0, seq, None, -1)))
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**8 - 24, 2**16 - 24, 2**20])
-def test_whole_frame_is_found_behind_zeros_whatever_its_length_begins_with(tmp_path: Path, size: int) -> None:
-    segment = make_segment(tmp_path)
-    put(segment, bytes(100))
-    put(segment, frame_at(1, b"x" * size))
-    assert segment.whole_frame_follows(segment.start, segment.size())
+def test_whole_frame_is_found_behind_zeros_whatever_its_length_begins_with(size: int) -> None:
+    assert behind(bytes(100) + frame_at(1, b"x" * size), 0)
 
 
 @pytest.mark.parametrize("seq", [0, 5, 2**24 - 1, 2**24, 2**40 - 2])
 @pytest.mark.parametrize("rot", ["zeros", "ones", "noise", "text", "half a frame"])
-def test_whole_frame_is_found_behind_any_rot(tmp_path: Path, seq: int, rot: str) -> None:
+def test_whole_frame_is_found_behind_any_rot(seq: int, rot: str) -> None:
     """Also where the next seq differs from the damaged one in its high bytes."""
     generator = random.Random(seq)
     for size in [32, 33, 39, 40, 41, 1000, 2**17]:
@@ -112,12 +138,6 @@ def test_whole_frame_is_found_behind_any_rot(tmp_path: Path, seq: int, rot: str)
             "text": (b"\x00The sky is blue." * size)[:size],
             "half a frame": frame_at(seq, bytes(size))[:size],
         }[rot]
-        folder = tmp_path / str(size)
-        folder.mkdir()
-        segment = make_segment(folder, first_seq=seq)
-        put(segment, rotten)
-        assert not segment.whole_frame_follows(segment.start, segment.size())
-        put(segment, frame_at(seq + 1))
-        assert segment.whole_frame_follows(segment.start, segment.size())
-        put(segment, frame_at(seq + 2)[:-1])
-        assert segment.whole_frame_follows(segment.start, segment.size()), "a torn tail hides nothing"
+        assert not behind(rotten, seq)
+        assert behind(rotten + frame_at(seq + 1), seq)
+        assert behind(rotten + frame_at(seq + 1) + frame_at(seq + 2)[:-1], seq), "a torn tail hides nothing"
