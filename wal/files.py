@@ -67,8 +67,8 @@ class Files:
             written += os.pwrite(handle, memoryview(data)[written:], offset + written)
 
     def reserve(self, handle: int, offset: int, size: int) -> None:
-        """Put size zeros at offset, where nothing is yet. Not durable before sync."""
-        os.pwrite(handle, bytes(size), offset)
+        """Make the file longer by size zeros at offset, its end, with space for them. Not durable before sync."""
+        os.posix_fallocate(handle, offset, size)
 
     def publish(self, handle: int, data: bytes) -> None:
         """Overwrite the start of a small file, within one sector. Not durable."""

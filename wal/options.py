@@ -34,7 +34,7 @@ class LogOptions(NamedTuple):
 
     segment_bytes: int = 64 * 1024 * 1024  # what is walked at open if the index is lost: well under a second
     pending_bytes_max: int = 64 * 1024 * 1024  # what may wait for the disk before appends are refused or block
-    reserve_bytes: int = 256 * 1024  # zeros written ahead: an fsync that need not grow the file is faster; 0: none
+    reserve_bytes: int = 256 * 1024  # space ahead: an fsync that need not grow the file is faster; 0: none
     durability: Durability = "durable"
     when_full: WhenFull = "raise"
     full_wait_s: float = 30.0  # how long an append that blocks waits for room before it is refused after all

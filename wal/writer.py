@@ -46,6 +46,7 @@ class Writer:
         self._clock_ms = clock_ms
         self._epoch = opened.epoch
         self._lock_handle = opened.lock_handle
+        self._lock_path = folder / LOCK_NAME
         self._handle = recovered.handle
         self._hasher: Any = recovered.hasher  # of the last segment up to the end; None: not known
         self._reserved_to = files.size(recovered.handle)
@@ -65,7 +66,7 @@ class Writer:
 
         Raises: Fenced; OSError.
         """
-        if not self._files.still_at(self._lock_handle, self._folder / LOCK_NAME):
+        if not self._files.still_at(self._lock_handle, self._lock_path):
             raise Fenced(f"{self._folder}: the lock file was removed or replaced; another writer may have the log")
         if self._must_roll(group.size_bytes):
             self._roll(group)
@@ -208,7 +209,7 @@ class Writer:
         return digest
 
     def _reserve(self, end: int, size: int) -> None:
-        """Write zeros ahead, so that the next fsyncs need not record that the file has grown."""
+        """Allocate space ahead, so that the next fsyncs need not record that the file has grown."""
         ahead = self._options.reserve_bytes
         if end < self._reserved_to or size >= ahead:
             return
