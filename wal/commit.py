@@ -9,11 +9,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from wal.errors import LogError
 
 _LOGGER = logging.getLogger(__name__)
+
+_LOOK_S: Final = 1.0  # how often a waiter looks for itself, should an interrupt have eaten its wake-up
 
 DoneCallback = Callable[[LogError | None], None]
 
@@ -39,7 +41,7 @@ class Completion:
             mine.acquire()
             self._waiters.append(mine)
         try:
-            return mine.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+            return self._await(mine, timeout_s)
         finally:
             self._pass_on(mine)
 
@@ -65,6 +67,13 @@ class Completion:
                 callback(self.error)
             except Exception:
                 _LOGGER.exception("a commit callback failed; the others and the log go on")
+
+    def _await(self, mine: "threading.Lock", timeout_s: float | None) -> bool:
+        if timeout_s is not None:
+            return mine.acquire(timeout=max(0.0, timeout_s))
+        while not (mine.acquire(timeout=_LOOK_S) or self.done):
+            pass
+        return True
 
     def _pass_on(self, mine: "threading.Lock | None") -> None:
         """Wake one waiter, who wakes the next: all at once would fight for the interpreter."""

@@ -121,12 +121,10 @@ class GroupCommitter:
 
     def help_commit(self, completion: Completion) -> None:
         """Commit in this thread if nobody else does; return at once if somebody does."""
-        if self._turn.acquire(blocking=False):
-            try:
+        if not self._turn.locked():
+            with self._turn:  # not acquire and try: Ctrl-C could come between the two
                 if not completion.done:
                     self._commit_next()
-            finally:
-                self._turn.release()
 
     def close(self) -> None:
         """Take no more, commit and sync what is pending.  Called once."""
@@ -261,6 +259,7 @@ class GroupCommitter:
                 if not self._pending.asked or self.failure is not None:
                     return
                 group = self._committing = self._pending
+            if group is self._pending:  # also if an interrupt came between these two
                 self._pending = CommitGroup()
         try:
             self._commit(group)

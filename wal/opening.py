@@ -94,6 +94,8 @@ def read_owner(files: Files, folder: Path) -> str | None:
 
 def _owner(files: Files, folder: Path, new_owner: str | None, *, is_new: bool) -> str | None:
     found = read_owner(files, folder)
+    if found is not None and new_owner is None and is_new:
+        raise NotOwner(found)  # a replica that was never begun must not begin as a log of its own
     if new_owner is None or new_owner == found:
         return found
     if not is_new:

@@ -71,7 +71,7 @@ class ReadableLog(ABC):
     @property
     def size_bytes(self) -> int:
         """The length of all segments, without space reserved in the last."""
-        segments, end = self._visible
+        segments, end = self._contents_now()
         return sum(segment.end.offset for segment in segments[:-1]) + end.offset
 
     def cursor(self, seq: int) -> Cursor:

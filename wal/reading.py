@@ -94,8 +94,15 @@ class Reading:
 
         Raises: Corrupt.
         """
-        contents = self._contents()
-        time = max(0, time_ms) << LOGICAL_BITS
+        while True:
+            contents = self._contents()
+            try:
+                return self._seek(contents, max(0, time_ms) << LOGICAL_BITS)
+            except FileNotFoundError:
+                if self._contents().first_seq == contents.first_seq:  # it was not retention
+                    raise
+
+    def _seek(self, contents: Contents, time: int) -> int:
         ends = range(len(contents.segments))
         index = bisect_right(ends, time - 1, key=lambda at: contents.end_of(at).time)
         if index == len(ends):

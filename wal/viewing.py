@@ -93,8 +93,10 @@ class ReadOnlyLog(ReadableLog):
         """Stop following.  A second call does nothing."""
         self._stopping.set()
         self._show(None)
-        if self._poller is not None:
-            self._poller.join()
+        with self._refreshing:  # whoever starts it is done with that
+            poller = self._poller
+        if poller is not None:
+            poller.join()
 
     def __enter__(self) -> Self:
         return self
@@ -116,8 +118,9 @@ class ReadOnlyLog(ReadableLog):
     def _start_polling(self) -> None:
         with self._refreshing:
             if self._poller is None and not self._stopping.is_set():
-                self._poller = threading.Thread(target=self._poll, name="wal-view", daemon=True)
-                self._poller.start()
+                poller = threading.Thread(target=self._poll, name="wal-view", daemon=True)
+                poller.start()
+                self._poller = poller  # not before it runs: Ctrl-C may come between
 
     def _poll(self) -> None:
         while not self._stopping.wait(self._poll_s):

@@ -61,12 +61,16 @@ class Writer:
             files.close(self._mark_handle)
             raise
 
+    def owns_folder(self) -> bool:
+        """Whether the lock is still where it was taken; if not, nothing here may be touched any more."""
+        return self._files.still_at(self._lock_handle, self._lock_path)
+
     def write(self, group: CommitGroup) -> None:
         """Write a group behind what is there, in a new segment if it does not fit.  Not durable.
 
         Raises: Fenced; OSError.
         """
-        if not self._files.still_at(self._lock_handle, self._lock_path):
+        if not self.owns_folder():
             raise Fenced(f"{self._folder}: the lock file was removed or replaced; another writer may have the log")
         if self._must_roll(group.size_bytes):
             self._roll(group)
@@ -115,9 +119,10 @@ class Writer:
 
         Raises: OSError.
         """
-        if contents.segments[-1].footer is None:  # behind a footer there is nothing
-            self._files.truncate(self._handle, contents.end.offset)
-        self._files.sync(self._handle)
+        if self.owns_folder():
+            if contents.segments[-1].footer is None:  # behind a footer there is nothing
+                self._files.truncate(self._handle, contents.end.offset)
+            self._files.sync(self._handle)
 
     def remove_expired(self) -> None:
         """Remove the files of what retention let go, oldest first and one by one, so that no gap can remain."""
@@ -132,7 +137,7 @@ class Writer:
     def close(self, *, clean: bool) -> None:
         """Give the handles back; clean: nothing failed, so give back reserved space and keep the index too."""
         try:
-            if clean:
+            if clean and self.owns_folder():
                 self._finish_last()
         except OSError as error:  # all that is lost is a faster opening
             _LOGGER.warning("%s: %s", self._folder, error)
@@ -167,14 +172,14 @@ class Writer:
         created = max(group.first_time - 1, 0)
         header = SegmentHeader(segments[0].header.log_id, self._epoch, end.seq, created, group.chain_before)
         segment, handle = create_segment(self._files, self._folder, header)
-        self._files.close(self._handle)
-        self._handle, self._hasher = handle, blake3(encode_header(header))
+        old, self._handle, self._hasher = self._handle, handle, blake3(encode_header(header))
         self._reserved_to = segment.start.offset
         segments = (*segments, segment)
         gone = list(expired(segments, self._options.retention, self._clock_ms()))
         self._expired.extend(gone)
         self.contents = Contents(segments[len(gone) :], segment.start._replace(time=end.time))
         self.synced = self.contents
+        self._files.close(old)  # last: an interrupted roll is done again, and must not close what has this number then
 
     def _seal(self, segment: Segment, end: Place) -> None:
         """Write the footer; all before it is on the disk then."""

@@ -340,6 +340,37 @@ def test_segment_that_was_listed_and_then_removed_is_truncated(folder: Path) -> 
         assert view.seek_time(0) == 1
 
 
+class RemovedAsItIsOpened(UnsyncedFiles):
+    """Retention is quicker than a reader that has just chosen its segment."""
+
+    def __init__(self) -> None:
+        self.first: Path | None = None
+
+    def open_read(self, path: Path) -> int:
+        if path == self.first:
+            self.first = None
+            path.unlink()
+        return super().open_read(path)
+
+
+def test_search_by_time_that_retention_overtakes_gives_the_floor(folder: Path) -> None:
+    write_log(folder, numbers(0, 12), segment_bytes=200)
+    files = RemovedAsItIsOpened()
+    with look(folder, files) as view:
+        files.first = folder / FIRST
+        assert view.seek_time(0) == int(segment_files(folder)[0].stem)
+
+
+def test_read_that_retention_overtakes_is_truncated(folder: Path) -> None:
+    write_log(folder, numbers(0, 12), segment_bytes=200)
+    files = RemovedAsItIsOpened()
+    with look(folder, files) as view:
+        files.first = folder / FIRST
+        with pytest.raises(Truncated) as caught:
+            view.read_from(0, count_max=ALL, bytes_max=ALL)
+        assert caught.value.floor == int(segment_files(folder)[0].stem)
+
+
 def test_old_mark_below_the_floor_says_nothing(folder: Path) -> None:
     """A power cut may bring back an older mark: it is not synced."""
     writer = Writer(folder, segment_bytes=200, kept_min=5)
