@@ -121,10 +121,19 @@ class GroupCommitter:
 
     def help_commit(self, completion: Completion) -> None:
         """Commit in this thread if nobody else does; return at once if somebody does."""
-        if not self._turn.locked():
-            with self._turn:  # not acquire and try: Ctrl-C could come between the two
-                if not completion.done:
-                    self._commit_next()
+        if threading.get_ident() != threading.main_thread().ident:
+            if self._turn.acquire(blocking=False):
+                try:
+                    self._help(completion)
+                finally:
+                    self._turn.release()
+        elif not self._turn.locked():
+            with self._turn:  # here Ctrl-C lands, and it could come between acquire and try
+                self._help(completion)
+
+    def _help(self, completion: Completion) -> None:
+        if not completion.done:
+            self._commit_next()
 
     def close(self) -> None:
         """Take no more, commit and sync what is pending.  Called once."""
