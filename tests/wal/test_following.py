@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.crash_model import crash_images, put_image
 from tests.support.faulty_files import WAIT_S, FaultyFiles, UnsyncedFiles
+from tests.support.log_writers import Child
 from tests.support.logs import ALL, LOG_ID, TIME_MS, open_log, read_all, segment_files
-from tests.wal.test_viewing import Child
 from wal import (
     Diverged,
     FileLog,
@@ -193,7 +193,7 @@ def test_replica_of_a_replica_is_the_same(tmp_path: Path, source: FileLog) -> No
 
 
 def test_log_of_another_process_is_followed_while_it_grows(tmp_path: Path) -> None:
-    child = Child("serve", tmp_path / "source", 300, 0, "durable")
+    child = Child("tests.support.log_writers.serve", tmp_path / "source", 300, 0, "durable")
     assert child.line() == "ready"
     child.ask("append 3")
     with (
