@@ -67,31 +67,31 @@ def check_log(
     if not folder.is_dir() or not segment_paths(files, folder):
         raise LogError(f"{folder} holds no log")
     mark = _mark(files, folder)  # before the segments are listed, so that a writer beside us is never behind it
-    paths = segment_paths(files, folder)
-    sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
+    paths = _listed(files, folder)
+    sizes = [_size(path) for path in paths]
     findings: list[Finding] = []
     log_id, frame_count, end_seq = b"", 0, 0
     before: Place | None = None
     for number, path in enumerate(paths):
         try:
             segment = open_segment(files, path)
+            on_offset = _offset_progress(on_progress, sum(sizes[:number]), sum(sizes))
+            walked = check_segment(files, segment, on_frame, is_last=path is paths[-1], on_offset=on_offset)
         except FileNotFoundError:
+            before = None
             continue  # retention of a writer beside us
         except Corrupt as damage:
             findings.append(_damage(damage))
             before = None
             continue
         log_id = log_id or segment.header.log_id
-        findings.extend(_check_seam(segment, log_id, before))
-        on_offset = _offset_progress(on_progress, sum(sizes[:number]), sum(sizes))
-        walked = check_segment(files, segment, on_frame, is_last=path is paths[-1], on_offset=on_offset)
-        findings.extend(walked.findings)
+        findings.extend((*_check_seam(segment, log_id, before), *walked.findings))
         frame_count += walked.end.seq - segment.first_seq
         end_seq = walked.end.seq
         before = None if any(finding.severity == "damage" for finding in walked.findings) else walked.end
         if on_progress is not None:
             on_progress(sum(sizes[: number + 1]), sum(sizes))
-    if mark is not None and mark.synced_seq > end_seq:
+    if mark is not None and mark.synced_seq > end_seq and paths[-1].exists():
         detail = f"frames up to seq {mark.synced_seq} were acknowledged, the log ends at {end_seq}"
         findings.append(Finding("damage", folder / MARK_NAME, 56, detail))
     return Checked(log_id, len(paths), frame_count, sum(sizes), int(paths[0].stem), end_seq, tuple(findings))
@@ -200,6 +200,20 @@ def _check_seam(segment: Segment, log_id: bytes, before: Place | None) -> Iterat
         yield Finding("damage", segment.path, 40, f"starts at seq {header.first_seq}, expected {before.seq}")
     elif header.chain != before.chain:
         yield Finding("damage", segment.path, 56, f"chain {header.chain:08x}, expected {before.chain or 0:08x}")
+
+
+def _listed(files: Files, folder: Path) -> list[Path]:
+    """The segments without a gap: a listing may miss one that is made meanwhile and see a later one."""
+    last = segment_paths(files, folder)[-1:]
+    paths = segment_paths(files, folder)
+    return [path for path in paths if [path] <= last] or paths[:1]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _offset_progress(on_progress: OnProgress | None, done: int, total: int) -> OnOffset | None:

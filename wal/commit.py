@@ -7,15 +7,17 @@ nobody commits does the commit itself, which saves two changes of thread.
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from wal.errors import LogError
+from wal.options import Durability, Interval
 
 _LOGGER = logging.getLogger(__name__)
 
-_LOOK_S: Final = 1.0  # how often a waiter looks for itself, should an interrupt have eaten its wake-up
+_LOOK_S: Final = 0.25  # how often a waiter looks for itself, should an interrupt have eaten its wake-up
 
 DoneCallback = Callable[[LogError | None], None]
 
@@ -28,19 +30,19 @@ class Completion:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiters: deque[threading.Lock] = deque()
-        self._callbacks: list[DoneCallback] = []
+        self._callbacks: deque[DoneCallback] = deque()
         self.done = False
         self.error: LogError | None = None
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until it is done; False if the time ran out first."""
-        with self._lock:
-            if self.done:
-                return True
-            mine = threading.Lock()
-            mine.acquire()
-            self._waiters.append(mine)
+        mine = threading.Lock()
+        mine.acquire()
         try:
+            with self._lock:
+                if self.done:
+                    return True
+                self._waiters.append(mine)
             return self._await(mine, timeout_s)
         finally:
             self._pass_on(mine)
@@ -62,24 +64,26 @@ class Completion:
         if self._waiters:
             self._pass_on(None)
         while self._callbacks:  # no more are added once it is done
-            callback = self._callbacks.pop(0)
+            callback = self._callbacks.popleft()
             try:
                 callback(self.error)
             except Exception:
                 _LOGGER.exception("a commit callback failed; the others and the log go on")
 
     def _await(self, mine: "threading.Lock", timeout_s: float | None) -> bool:
-        if timeout_s is not None:
-            return mine.acquire(timeout=max(0.0, timeout_s))
-        while not (mine.acquire(timeout=_LOOK_S) or self.done):
-            pass
-        return True
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = _LOOK_S if deadline_s is None else min(_LOOK_S, deadline_s - time.monotonic())
+            if mine.acquire(timeout=max(0.0, left_s)) or self.done:
+                return True
+            if deadline_s is not None and left_s < _LOOK_S:
+                return False
 
     def _pass_on(self, mine: "threading.Lock | None") -> None:
         """Wake one waiter, who wakes the next: all at once would fight for the interpreter."""
         with self._lock:
             if not self.done:
-                if mine is not None:  # its time ran out, or it was interrupted
+                if mine is not None and mine in self._waiters:  # its time ran out, or it was interrupted
                     self._waiters.remove(mine)
                 return
             following = self._waiters.popleft() if self._waiters else None
@@ -88,15 +92,13 @@ class Completion:
 
 
 class CommitGroup:
-    """Frames that are written together, and become durable together or fail together.  Guarded by the log's lock."""
+    """Frames that are written together, and become durable together or fail together."""
 
     __slots__ = (
         "chain",
         "chain_before",
         "end_seq",
         "first_seq",
-        "first_time",
-        "marks",
         "must_sync",
         "parts",
         "size_bytes",
@@ -106,25 +108,34 @@ class CommitGroup:
         "written",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, first_seq: int) -> None:
         self.parts: list[bytes] = []  # of frames: header, payload, header, payload, ...
-        self.size_bytes = 0
-        self.first_seq = 0
-        self.end_seq = 0  # behind the last frame
+        self.first_seq = first_seq
         self.chain_before = 0  # of the frame before the first
-        self.chain = 0  # of the last frame
-        self.first_time = 0
-        self.time = 0  # of the last frame
-        self.marks: list[tuple[int, int, int]] = []  # seq, offset in the group, time: what the sparse index keeps
         self.must_sync = False  # somebody waits for the fsync
         self.sync_within_ms: int | None = None  # how soon after the write somebody wants it synced
         self.written = Completion()
         self.synced = Completion()
+        # known once nothing more comes:
+        self.size_bytes = 0
+        self.end_seq = first_seq  # behind the last frame
+        self.time = 0  # of the last frame
+        self.chain = 0  # of the last frame
 
     @property
     def asked(self) -> bool:
-        """Whether there is anything to do for it."""
-        return bool(self.parts) or self.must_sync
+        """Whether there is anything to do for it even without frames."""
+        return self.must_sync or self.sync_within_ms is not None
+
+    def sync_within(self, level: Durability) -> None:
+        """Note how soon somebody wants it synced, if he does."""
+        if isinstance(level, Interval):
+            self.sync_within_ms = min(level.ms, self.sync_within_ms or level.ms)
+
+    def close(self, part_count: int, size_bytes: int, end_seq: int, time: int, chain: int) -> None:
+        """Nothing more comes; parts behind part_count were left by an append that was interrupted."""
+        del self.parts[part_count:]
+        self.size_bytes, self.end_seq, self.time, self.chain = size_bytes, end_seq, time, chain
 
 
 class Committer(Protocol):
@@ -155,7 +166,7 @@ class Ticket:
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait until the frames are as durable as was asked; give the first seq.
 
-        Without a timeout this thread may do the commit itself.
+        Without a timeout this thread may do the commit itself, unless it is the main thread.
         Raises: TimeoutError; LogFailed or DiskFull if the write or the fsync failed.
         """
         completion = self._completion
@@ -164,7 +175,7 @@ class Ticket:
         if not completion.done and not completion.wait(timeout_s):
             raise TimeoutError(f"seq {self.last_seq} is not durable after {timeout_s} s")
         if completion.error is not None:
-            raise completion.error
+            raise completion.error.again()
         return self.first_seq
 
     def on_done(self, callback: DoneCallback) -> None:

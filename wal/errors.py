@@ -8,6 +8,13 @@ class LogError(Exception):
 
     code = "log-error"
 
+    def again(self) -> "LogError":
+        """A copy to raise: one that is raised many times would gather the places of all."""
+        copy = type(self).__new__(type(self))
+        copy.args, copy.__cause__ = self.args, self.__cause__
+        copy.__dict__.update(self.__dict__)
+        return copy
+
 
 class LogLocked(LogError):
     """Another writer holds the log's folder."""
@@ -37,6 +44,12 @@ class Fenced(LogFailed):
     """The log's lock file was removed: another writer may have the folder, so this one stops."""
 
     code = "fenced"
+
+
+class LogFull(LogError):
+    """No seq is left."""
+
+    code = "log-full"
 
 
 class LogBusy(LogError):

@@ -71,6 +71,7 @@ FLAG_LOST: Final = 4  # put by a repair where a frame was damaged: it keeps the 
 FLAGS_KNOWN: Final = FLAG_MORE | FLAG_SYNCED | FLAG_LOST
 
 LOGICAL_BITS: Final = 16
+TIME_MS_MAX: Final = 2**47 - 1  # the year 6429; leaves the counter room to spill
 
 assert HEADER_BYTES == 64, HEADER_BYTES
 assert FRAME_HEADER_BYTES == 32, FRAME_HEADER_BYTES

@@ -57,6 +57,7 @@ class SparseIndex:
         if seq == self.next_seq:
             with self._noting:
                 if seq == self.next_seq:
+                    del self.offsets[len(self.times) :]  # what an interrupted note left
                     self.offsets.append(offset)
                     self.times.append(time)  # last: its length is what lookers go by
 

@@ -164,8 +164,10 @@ class FileLog(ReadableLog):
             if not self._closed:
                 self._committer.close()
                 self._closed = True
-                self._show(None)
-                self._writer.close(clean=self.failure is None)
+                try:
+                    self._show(None)
+                finally:
+                    self._writer.close(clean=self.failure is None)
 
     def __enter__(self) -> Self:
         return self

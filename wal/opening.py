@@ -6,13 +6,14 @@ from typing import Final, NamedTuple
 
 from wal.errors import Corrupt, LogLocked, NotOwner
 from wal.files import Files
-from wal.format import LOGICAL_BITS, SEQ_MAX, SegmentHeader
+from wal.format import LOGICAL_BITS, SEQ_MAX, TIME_MS_MAX, SegmentHeader
 from wal.mark import NAME as MARK_NAME
 from wal.options import LogOptions, check_options
 from wal.recovery import Progress, Recovered, recover
 from wal.segment import create_segment, open_segment, segment_paths
 
 LOCK_NAME: Final = "LOCK"
+LOG_ID_BYTES: Final = 16
 OWNER_NAME: Final = "OWNER"
 _OWNER_BYTES_MAX: Final = 4096
 _EPOCH_DIGITS: Final = 20
@@ -70,8 +71,16 @@ def open_folder(
 
 
 def first_origin(clock_ms: Callable[[], int], new_log_id: Callable[[], bytes]) -> Origin:
-    """The origin of a log that nobody has written before."""
-    return Origin(new_log_id(), 0, (clock_ms() << LOGICAL_BITS) - 1, 0)
+    """The origin of a log that nobody has written before.
+
+    Raises: ValueError for a log id that is not 16 bytes, or a clock that no frame can bear.
+    """
+    log_id, now_ms = new_log_id(), clock_ms()
+    if len(log_id) != LOG_ID_BYTES:
+        raise ValueError(f"a log id has {LOG_ID_BYTES} bytes, this one {len(log_id)}")
+    if not 0 <= now_ms <= TIME_MS_MAX:
+        raise ValueError(f"the clock says {now_ms} ms; it may say 0 to {TIME_MS_MAX}")
+    return Origin(log_id, 0, (now_ms << LOGICAL_BITS) - 1, 0)
 
 
 def read_owner(files: Files, folder: Path) -> str | None:

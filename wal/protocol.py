@@ -62,7 +62,7 @@ class LogReader(Protocol):
     def read_back(self, position: Position, *, count_max: int, bytes_max: int) -> list[Frame]:
         """Visible frames before position, newest first, at least one if there is any.
 
-        None at or before the first kept, which is no error.  Raises: as read_from, but for Truncated.
+        None at the first kept, which is no error.  Raises: as read_from.
         """
 
     def get(self, seq: int) -> Frame:

@@ -1,5 +1,6 @@
 """What every log of segment files offers its readers, whoever writes it."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from wal.format import Frame
 from wal.protocol import Cursor, Position
 from wal.reading import Contents, Reading
 from wal.tail import Subscription
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class _Watcher:
@@ -25,7 +28,8 @@ class ReadableLog(ABC):
     def __init__(self, files: Files, log_id: bytes, visible: Contents) -> None:
         self._visible = visible
         self._log_id = log_id
-        self._grown = threading.Condition()
+        self._grown_lock = threading.Lock()  # held by `with`, never by the condition: Ctrl-C cannot leave it taken
+        self._grown = threading.Condition(self._grown_lock)
         self._watchers: tuple[_Watcher, ...] = ()
         self._reading = Reading(files, self._contents_now)
 
@@ -88,7 +92,7 @@ class ReadableLog(ABC):
         return self._reading.forward(seq, count_max, bytes_max)
 
     def read_back(self, position: Position, *, count_max: int, bytes_max: int) -> list[Frame]:
-        """Visible frames before position, newest first, at least one if there is any.
+        """Visible frames before position, newest first, at least one if there is any; none at the first kept.
 
         Raises: as read_from.
         """
@@ -132,7 +136,7 @@ class ReadableLog(ABC):
         """Wait until durable_end is above seq; False if time ran out or the log ended before that."""
         if self._visible.end.seq > seq:
             return True
-        with self._grown:
+        with self._grown_lock:
             self._grown.wait_for(lambda: self._visible.end.seq > seq or self.ended, timeout_s)
         return self._visible.end.seq > seq
 
@@ -142,11 +146,11 @@ class ReadableLog(ABC):
         The callback must not block and must not raise.
         """
         watcher = _Watcher(callback)
-        with self._grown:
+        with self._grown_lock:
             self._watchers = (*self._watchers, watcher)
 
         def stop() -> None:
-            with self._grown:
+            with self._grown_lock:
                 self._watchers = tuple(one for one in self._watchers if one is not watcher)
 
         return stop
@@ -174,10 +178,13 @@ class ReadableLog(ABC):
 
     def _show(self, contents: Contents | None) -> None:
         """Make contents visible, if any is new, and wake all who wait for more or for the end."""
-        with self._grown:
+        with self._grown_lock:
             if contents is not None:
                 self._visible = contents
             self._grown.notify_all()
             watchers = self._watchers
         for watcher in watchers:
-            watcher.callback()
+            try:
+                watcher.callback()
+            except Exception:
+                _LOGGER.exception("a watcher failed; the others and the log go on")

@@ -4,8 +4,11 @@ Works on the contents that the log shows and nothing beyond; holds at most one
 read buffer, the frames that it gives back, and the places where reads ended.
 """
 
+import threading
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from wal.errors import Corrupt, FutureSeq, Truncated
@@ -47,6 +50,7 @@ class Reading:
         self._files = files
         self._contents = contents
         self._places: dict[int, tuple[Segment, Place]] = {}
+        self._remembering = threading.Lock()  # of changes to the places; a look at one needs none
 
     def forward(self, seq: int, count_max: int, bytes_max: int) -> list[Frame]:
         """Frames from seq on, at least one if there is any.
@@ -73,7 +77,8 @@ class Reading:
     def backward(self, seq: int, count_max: int, bytes_max: int) -> list[Frame]:
         """Frames before seq, newest first, at least one if there is any.
 
-        Raises: FutureSeq; Truncated; Corrupt.
+        Where retention overtakes the read, it ends at the new floor.
+        Raises: FutureSeq; Truncated only if seq itself is below the floor; Corrupt.
         """
         contents = self._contents()
         _check_range(contents, seq)
@@ -81,11 +86,13 @@ class Reading:
         count_max, bytes_max = max(count_max, 1), max(bytes_max, 1)
         while seq > contents.first_seq and len(frames) < count_max and bytes_max > 0:
             start = max(contents.first_seq, (seq - 1) // STRIDE * STRIDE)
-            for frame in reversed(self._exactly(contents, start, seq)):
-                frames.append(frame)
-                bytes_max -= len(frame.payload)
-                if len(frames) == count_max or bytes_max <= 0:
-                    break
+            try:
+                found = self._newest(contents, start, seq, count_max - len(frames), bytes_max)
+            except Truncated:
+                contents = self._contents()
+                continue
+            frames += reversed(found)
+            bytes_max -= sum(len(frame.payload) for frame in found)
             seq = start
         return frames
 
@@ -108,22 +115,40 @@ class Reading:
         if index == len(ends):
             return contents.end.seq
         segment, end = contents.segments[index], contents.end_of(index)
-        place = segment.index.near_time(time) or segment.start
+        near = segment.index.near_time(time)
         with segment.opened() as handle:
-            for run in walk(self._files, handle, segment.path, place, end.offset, read_bytes=_FIRST_READ_BYTES):
-                for frame in run.frames:
-                    if frame.time >= time:
-                        return frame.seq
-                if run.damage:
-                    raise run.damage
-        return end.seq  # a last segment without a frame that is late enough
+            if near is not None:
+                with suppress(Corrupt):
+                    seq = self._first_since(segment, handle, near, end, time)
+                    if seq > near.seq:
+                        return seq
+                segment.make_index()  # it may be the index that is wrong: the frame that it names must be earlier
+            return self._first_since(segment, handle, segment.start, end, time)
 
-    def _exactly(self, contents: Contents, start: int, end: int) -> list[Frame]:
-        frames: list[Frame] = []
-        while start + len(frames) < end:
-            seq = start + len(frames)
-            frames += self._segment(contents, seq, end - seq, 2**62)
-        return frames
+    def _first_since(self, segment: Segment, handle: int, place: Place, end: Place, time: int) -> int:
+        """The seq of the first frame from place on that is not before time; else the end."""
+        for run in walk(self._files, handle, segment.path, place, end.offset, read_bytes=_FIRST_READ_BYTES):
+            for frame in run.frames:
+                if frame.time >= time:
+                    return frame.seq
+            place = run.after
+            if run.damage:
+                raise run.damage
+        if place.seq != end.seq:
+            raise _ends_early(segment, place, end)
+        return end.seq
+
+    def _newest(self, contents: Contents, start: int, end: int, count_max: int, bytes_max: int) -> deque[Frame]:
+        """The last of the frames from start to end that the bounds allow; never holds many more than those."""
+        kept: deque[Frame] = deque(maxlen=min(count_max, STRIDE))
+        while start < end:
+            found = self._segment(contents, start, end - start, READ_BYTES)
+            start += len(found)
+            kept.extend(found)
+            size = sum(len(frame.payload) for frame in kept)
+            while size - len(kept[0].payload) >= bytes_max:
+                size -= len(kept.popleft().payload)
+        return kept
 
     def _segment(self, contents: Contents, seq: int, count_max: int, bytes_max: int) -> list[Frame]:
         """Frames of one segment; at least one, for seq is known to be there.
@@ -172,7 +197,7 @@ class Reading:
             if run.damage:
                 raise run.damage
         if place.seq != seq:
-            raise Corrupt(segment.path, end.offset, f"frames up to seq {end.seq}", f"the end after seq {place.seq - 1}")
+            raise _ends_early(segment, place, end)
         return place
 
     def _collect(
@@ -192,14 +217,19 @@ class Reading:
             if run.damage and not frames:
                 raise run.damage
         if not frames:
-            raise Corrupt(segment.path, end.offset, f"frames up to seq {end.seq}", f"the end after seq {place.seq - 1}")
+            raise _ends_early(segment, place, end)
         self._remember(segment, place)
         return frames
 
     def _remember(self, segment: Segment, place: Place) -> None:
-        if len(self._places) >= _PLACES_MAX:
-            self._places.pop(next(iter(self._places), -1), None)
-        self._places[place.seq] = segment, place
+        with self._remembering:
+            if len(self._places) >= _PLACES_MAX:
+                self._places.pop(next(iter(self._places)))
+            self._places[place.seq] = segment, place
+
+
+def _ends_early(segment: Segment, place: Place, end: Place) -> Corrupt:
+    return Corrupt(segment.path, end.offset, f"frames up to seq {end.seq}", f"the end after seq {place.seq - 1}")
 
 
 def _check_range(contents: Contents, seq: int) -> None:

@@ -10,7 +10,7 @@ Source: docs/format-log.md, "Opening".
 
 import logging
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +72,8 @@ def recover(files: Files, folder: Path, *, replica: bool, progress: Progress | N
     handle = files.open_write(last.path)
     try:
         end, torn_tail, hasher = _recover_last(files, last, handle, mark, progress, replica=replica)
+        if len(segments) > 1:  # an empty last segment of version 1 does not tell
+            end = end._replace(time=max(end.time, segments[-2].end.time))
         # What a killed writer left in the page cache must be on the disk before anyone may see it.
         files.sync(handle)
         files.sync_folder(folder)
@@ -243,7 +245,10 @@ def _is_reserved(segment: Segment, mark: Mark, size: int) -> bool:
 
 def _keep(files: Files, segment: Segment, handle: int, place: Place, size: int) -> Path:
     """Copy what will be cut to a file beside the segment; durable on return."""
-    path = segment.path.with_name(f"{segment.path.stem}-{place.offset}.torn")
+    taken = set(files.names(segment.path.parent))
+    name = f"{segment.path.stem}-{place.offset}"
+    names = chain([f"{name}.torn"], (f"{name}-{number}.torn" for number in count(2)))  # none is overwritten
+    path = segment.path.with_name(next(free for free in names if free not in taken))
     copy = files.create(path)
     try:
         files.write(copy, read_exactly(files, handle, place.offset, size - place.offset), 0)

@@ -14,9 +14,12 @@ Source: docs/format-log.md.
 
 import logging
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
@@ -30,6 +33,8 @@ from wal.segment import segment_paths
 
 _LOGGER = logging.getLogger(__name__)
 
+_OPEN_TRIES: Final = 16  # of an opening under which deletes take the folder: each costs a delete its disk work
+_LOOKED_AT: Final = 4  # slots for each new one: more than one, so that those whose handle has ended do not pile up
 _ABSENT: Final = (FileNotFoundError, NotADirectoryError)  # a file, or deleted meanwhile
 
 
@@ -38,14 +43,41 @@ class _Slot:
 
     def __init__(self) -> None:
         self.turn = threading.RLock()
-        self.log: FileLog | None = None
+        self._log: FileLog | weakref.ref[FileLog] | None = None
+
+    @property
+    def log(self) -> FileLog | None:
+        """The handle, if there is one."""
+        return self._log() if isinstance(self._log, weakref.ref) else self._log
+
+    def put(self, log: FileLog) -> FileLog:
+        """Keep a handle."""
+        self._log = log
+        return log
 
     def close(self) -> None:
         """Close the handle if there is one, and forget it."""
         with self.turn:
-            log, self.log = self.log, None
+            log, self._log = self.log, None
             if log is not None:
                 log.close()
+
+    def let_go(self) -> bool:
+        """Hold on to a closed handle no longer; whether it is gone.  Never waits.
+
+        Whoever closes it may still be at it, and the next to open the log must wait for that; but they have
+        the handle, so when it is gone there is nothing to wait for.  A failed one must be closed here first.
+        """
+        if not self.turn.acquire(blocking=False):
+            return False
+        try:
+            if isinstance(self._log, weakref.ref):
+                return self._log() is None
+            if self._log is not None and self._log.ended and self._log.failure is None:
+                self._log = weakref.ref(self._log)
+            return False
+        finally:
+            self.turn.release()
 
 
 class Redex:
@@ -58,7 +90,7 @@ class Redex:
         self._options = options
         self._open_log = open_log
         self._lock = threading.Lock()  # of the two below; taken last, and never held over disk work
-        self._slots: dict[str, _Slot] = {}
+        self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._closed = False
 
     @classmethod
@@ -90,22 +122,22 @@ class Redex:
         options: None for those of the Redex.  Whoever closes the handle closes it for all who have it;
         the next call opens the log anew, with what options it likes.  A handle whose log failed is closed
         here and the log opened again: that is how to go on after a failed write.
-        Raises: BadLogName; OptionsConflict; LogLocked at once if another writer has it; LogClosed after
-        close; what else FileLog.open raises.
+        Raises: BadLogName; OptionsConflict; LogLocked at once if another writer has it, or if deletes take
+        the folder away again and again; LogClosed after close; what else FileLog.open raises.
         """
         folder = self.folder / folder_of(name)
         options = self._options if options is None else options
         with self._turn(name) as slot:
-            if slot.log is not None and slot.log.ended:
+            log = slot.log
+            if log is None or log.ended:
                 slot.close()
-            if slot.log is None:
-                slot.log = self._opened(folder, options)
-            elif slot.log.options != options:
+                return slot.put(self._opened(folder, options))
+            if log.options != options:
                 raise OptionsConflict(
-                    f"log {name!r} is open with other options: {_differences(slot.log.options, options)}; "
+                    f"log {name!r} is open with other options: {_differences(log.options, options)}; "
                     "ask with those, or close its handle first"
                 )
-            return slot.log
+            return log
 
     def names(self) -> list[str]:
         """The names of all logs in the folder, sorted, whoever has them open.
@@ -155,7 +187,10 @@ class Redex:
         while True:
             with self._lock:
                 self._check_open()
-                slot = self._slots.setdefault(name, _Slot())
+                if name not in self._slots:
+                    self._drop_ended()
+                    self._slots[name] = _Slot()
+                slot = self._slots[name]
             with slot.turn:
                 with self._lock:
                     self._check_open()
@@ -169,15 +204,25 @@ class Redex:
                             del self._slots[name]
                 return
 
+    def _drop_ended(self) -> None:
+        """Look at the few slots that were not looked at for the longest time; drop those whose handle is gone."""
+        for name in list(islice(self._slots, _LOOKED_AT)):
+            self._slots.move_to_end(name)
+            if self._slots[name].let_go():
+                del self._slots[name]
+
     def _check_open(self) -> None:
         if self._closed:
             raise LogClosed(f"{self.folder} is closed; open it again")
 
     def _opened(self, folder: Path, options: LogOptions) -> FileLog:
+        for _ in range(_OPEN_TRIES - 1):
+            with suppress(FileNotFoundError):  # a delete of this log, or of a neighbour, took the folder from under it
+                return self._open_log(folder, options=options)
         try:
             return self._open_log(folder, options=options)
-        except FileNotFoundError:  # a delete of this log, or of a neighbour, took the folder from under it
-            return self._open_log(folder, options=options)
+        except FileNotFoundError as error:
+            raise LogLocked(f"{folder} is being deleted, again and again; try again later") from error
 
 
 def _differences(open_with: LogOptions, asked: LogOptions) -> str:

@@ -29,6 +29,9 @@ from wal.format import (
 
 READ_BYTES: Final = 1024 * 1024
 _PREFIX_BYTES: Final = 8
+# A payload can claim a frame of any length at every byte, so what a search may hash is bounded: a few seconds' work.
+_SEARCH_ROUNDS: Final = 64  # times the length of what is searched
+_SEARCH_BYTES_MIN: Final = 64 * 1024 * 1024
 _NOT_ZERO = re.compile(rb"[^\x00]")
 
 
@@ -138,17 +141,33 @@ def read_exactly(files: Files, handle: int, offset: int, size: int) -> bytes:
     return data
 
 
-def frames_behind(data: bytes, place: Place) -> Iterator[Frame | UnknownFlags]:
+def frames_behind(data: bytes, place: Place) -> Iterator[Frame | BadBytes]:
     """Yield every whole frame that starts behind place, whatever lies between; data was read from place.offset.
 
     A frame there can only have a seq above the expected one and within what the bytes could hold, so its
-    high bytes are known: the search looks for those and checks what it finds.
+    high bytes are known: the search looks for those, and hashes only what fits in length, seq and time too.
+    UnknownFlags stands for a whole frame of a newer program.  Where so many places look like frames that
+    the search gives up, the last that it yields is another BadBytes: there may be whole frames.
     """
     seqs = range(place.seq + 1, place.seq + len(data) // FRAME_HEADER_BYTES + 2)
+    left = _SEARCH_ROUNDS * len(data) + _SEARCH_BYTES_MIN
     for high in sorted({(seq >> 24).to_bytes(5, "little") for seq in (seqs[0], seqs[-1])}):
-        for found in _search(data, high):
-            if isinstance(found, UnknownFlags) or found.seq in seqs:
-                yield found
+        for position in _search(data, high):
+            length, _, seq, time, *_ = FRAME.unpack_from(data, position)
+            if (
+                seq not in seqs
+                or time <= place.time
+                or not BODY_BYTES_MIN <= length <= BODY_BYTES_MAX
+                or length + _PREFIX_BYTES > len(data) - position
+            ):
+                continue
+            left -= length
+            if left < 0:
+                yield BadBytes("no more places that look like frames", "too many to check them all")
+                return
+            frame = whole_frame_at(data, position)
+            if frame is not None:
+                yield frame
 
 
 def whole_frame_at(data: bytes, position: int) -> Frame | UnknownFlags | None:
@@ -164,23 +183,22 @@ def whole_frame_at(data: bytes, position: int) -> Frame | UnknownFlags | None:
         return None
 
 
-def _search(data: bytes, seq_high: bytes) -> Iterator[Frame | UnknownFlags]:
+def _search(data: bytes, seq_high: bytes) -> Iterator[int]:
+    """Yield each position, but for the first, at which a frame whose seq has these high bytes could start."""
     seq_high_offset = 11  # bytes 3 to 7 of the seq field at offset 8
     position = 1
     while True:
         found = data.find(seq_high, position + seq_high_offset)
-        if found < 0:
-            return
         position = found - seq_high_offset
+        if found < 0 or position > len(data) - FRAME_HEADER_BYTES:
+            return
         if data[position : position + 4] == b"\x00\x00\x00\x00":  # no length is 0: skip the run of zeros
             not_zero = _NOT_ZERO.search(data, position + 4)
             if not_zero is None:
                 return
             position = max(position + 1, not_zero.start() - 3)
             continue
-        frame = whole_frame_at(data, position)
-        if frame is not None:
-            yield frame
+        yield position
         position += 1
 
 

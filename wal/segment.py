@@ -28,7 +28,7 @@ from wal.scan import READ_BYTES, Place, read_exactly, walk
 SUFFIX: Final = ".redex"
 NEW_SUFFIX: Final = ".new"
 INDEX_SUFFIX: Final = ".index"
-_NAME = re.compile(r"\d{20}\.redex")
+_NAME = re.compile(r"[0-9]{20}\.redex")
 _INDEX_BYTES_MAX: Final = 2**30  # a larger file is no index of ours
 
 

@@ -1,8 +1,7 @@
 """The disk side of a log: one group of frames at a time into the last segment, and the roll to the next.
 
 Owns: the write handle, the mark, the footers and the removal of what retention
-lets go.  Knows no threads: its log calls it from one at a time.  Invariant:
-`contents` is assigned last, so a write that was interrupted can be done again.
+lets go.  Knows no threads: its log calls it from one at a time.
 """
 
 import logging
@@ -16,8 +15,8 @@ from blake3 import blake3
 from wal.commit import CommitGroup
 from wal.errors import Fenced
 from wal.files import Files
-from wal.format import VERSION, Footer, SegmentHeader, encode_footer, encode_header
-from wal.index import Covered
+from wal.format import FRAME, VERSION, Footer, SegmentHeader, encode_footer, encode_header
+from wal.index import STRIDE, Covered, SparseIndex
 from wal.mark import NAME as MARK_NAME
 from wal.mark import Mark, encode_mark
 from wal.opening import LOCK_NAME, Opened
@@ -25,7 +24,7 @@ from wal.options import LogOptions
 from wal.reading import Contents
 from wal.retention import expired
 from wal.scan import Place, walk
-from wal.segment import INDEX_SUFFIX, Segment, create_segment, digest_of, write_index
+from wal.segment import INDEX_SUFFIX, Segment, create_segment, write_index
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -44,11 +43,12 @@ class Writer:
         self._folder = folder
         self._options = options
         self._clock_ms = clock_ms
+        self._log_id = recovered.segments[0].header.log_id
         self._epoch = opened.epoch
         self._lock_handle = opened.lock_handle
         self._lock_path = folder / LOCK_NAME
         self._handle = recovered.handle
-        self._hasher: Any = recovered.hasher  # of the last segment up to the end; None: not known
+        self._hasher: Any = recovered.hasher  # of the last segment up to the end
         self._reserved_to = files.size(recovered.handle)
         self._replica = opened.owner is not None
         self._expired: deque[Segment] = deque()  # not shown any more, and not removed yet
@@ -82,10 +82,8 @@ class Writer:
         self._files.write(self._handle, data, start.offset)
         end = Place(start.offset + len(data), group.end_seq, group.chain, group.time)
         self._reserve(end.offset, len(data))
-        for seq, offset, time in group.marks:
-            segments[-1].index.note(seq, start.offset + offset, time)
-        if self._hasher is not None:
-            self._hasher.update(data)
+        _note(segments[-1].index, group, start.offset)
+        self._hasher.update(data)
         self.contents = Contents(segments, end)
 
     def sync(self) -> None:
@@ -110,10 +108,6 @@ class Writer:
         """The segment that is written to."""
         return self.contents.segments[-1].path
 
-    def interrupted(self) -> None:
-        """A write did not run to its end, by no fault of the disk: it may be done again."""
-        self._hasher = None
-
     def cut_back(self, contents: Contents) -> None:
         """After a failure, cut off what is behind contents: the page cache may hold what the disk does not.
 
@@ -131,7 +125,7 @@ class Writer:
                 self._files.remove_if_there(self._expired[0].path)
                 self._files.sync_folder(self._folder)
                 self._files.remove_if_there(self._expired.popleft().path.with_suffix(INDEX_SUFFIX))
-        except OSError as error:  # tried again at the next roll; until then nothing behind it is removed
+        except OSError as error:  # tried again after the next commit; until then nothing behind it is removed
             _LOGGER.warning("%s: retention could not remove a segment: %s", self._folder, error)
 
     def close(self, *, clean: bool) -> None:
@@ -149,48 +143,51 @@ class Writer:
     def _finish_last(self) -> None:
         (*_, segment), end = self.contents
         if segment.footer is None:
-            if self._reserved_to > end.offset:
+            if self._files.size(self._handle) > end.offset:
                 self._files.truncate(self._handle, end.offset)
                 self._files.sync(self._handle)
                 self._reserved_to = end.offset
                 self.tell_readers()
-            write_index(self._files, segment, Covered(end, self._digest(end)))
+            write_index(self._files, segment, Covered(end, self._hasher.digest()))
 
     def _must_roll(self, size_bytes: int) -> bool:
         (*_, segment), end = self.contents
+        if segment.header.version != VERSION:
+            return True
         if end.seq == segment.first_seq:
             return False
-        fits = end.offset + size_bytes <= self._options.segment_bytes
-        return not fits or segment.footer is not None or segment.header.version != VERSION
+        return segment.footer is not None or end.offset + size_bytes > self._options.segment_bytes
 
     def _roll(self, group: CommitGroup) -> None:
         """Seal the last segment and begin the next; then let go what retention does not hold."""
         segments, end = self.contents
-        if segments[-1].footer is None:
+        if end.seq == segments[-1].first_seq:  # an empty one of version 1: the new one takes its name
+            segments = segments[:-1]
+        elif segments[-1].footer is None:
             self._seal(segments[-1], end)
         self.synced = self.contents
-        created = max(group.first_time - 1, 0)
-        header = SegmentHeader(segments[0].header.log_id, self._epoch, end.seq, created, group.chain_before)
+        created = max(_first_time(group) - 1, 0)
+        header = SegmentHeader(self._log_id, self._epoch, end.seq, created, group.chain_before)
         segment, handle = create_segment(self._files, self._folder, header)
-        old, self._handle, self._hasher = self._handle, handle, blake3(encode_header(header))
+        self._files.close(self._handle)
+        self._handle, self._hasher = handle, blake3(encode_header(header))
         self._reserved_to = segment.start.offset
         segments = (*segments, segment)
         gone = list(expired(segments, self._options.retention, self._clock_ms()))
         self._expired.extend(gone)
         self.contents = Contents(segments[len(gone) :], segment.start._replace(time=end.time))
         self.synced = self.contents
-        self._files.close(old)  # last: an interrupted roll is done again, and must not close what has this number then
 
     def _seal(self, segment: Segment, end: Place) -> None:
         """Write the footer; all before it is on the disk then."""
         files, handle = self._files, self._handle
         files.sync(handle)
+        if files.size(handle) > end.offset:  # space ahead, all of it: also what a refused allocation left
+            files.truncate(handle, end.offset)
         first_time = self._first_time(segment, end)
         count = end.seq - segment.first_seq
-        footer = Footer(end.offset, count, first_time, end.time, self._digest(end), end.chain or 0)
+        footer = Footer(end.offset, count, first_time, end.time, self._hasher.digest(), end.chain or 0)
         if segment.header.version > 1:
-            if self._reserved_to > end.offset:
-                files.truncate(handle, end.offset)
             files.write(handle, encode_footer(footer), end.offset)
             files.sync(handle)
         segment.footer = footer
@@ -206,12 +203,6 @@ class Writer:
                 raise OSError(str(run.damage)) from run.damage
             return run.frames[0].time
         raise AssertionError(f"{segment.path} is sealed without a frame")
-
-    def _digest(self, end: Place) -> bytes:
-        if self._hasher is None:
-            self._hasher = digest_of(self._files, self._handle, end.offset)
-        digest: bytes = self._hasher.digest()
-        return digest
 
     def _reserve(self, end: int, size: int) -> None:
         """Allocate space ahead, so that the next fsyncs need not record that the file has grown."""
@@ -239,3 +230,18 @@ class Writer:
             max(self._reserved_to, contents.end.offset),
         )
         self._files.publish(self._mark_handle, encode_mark(mark))
+
+
+def _first_time(group: CommitGroup) -> int:
+    time: int = FRAME.unpack(group.parts[0])[3]
+    return time
+
+
+def _note(index: SparseIndex, group: CommitGroup, offset: int) -> None:
+    """Note the frames of a group whose seq is a multiple of the stride."""
+    part = 0
+    for seq in range(-(-group.first_seq // STRIDE) * STRIDE, group.end_seq, STRIDE):
+        following = 2 * (seq - group.first_seq)
+        offset += sum(map(len, group.parts[part:following]))
+        part = following
+        index.note(seq, offset, FRAME.unpack(group.parts[part])[3])

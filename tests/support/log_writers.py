@@ -6,7 +6,7 @@ from pathlib import Path
 from select import select
 from typing import Protocol
 
-from tests.support.faulty_files import WAIT_S, FaultyFiles
+from tests.support.faulty_files import WAIT_S, FaultyFiles, UnsyncedFiles
 from tests.support.logs import ALL, open_log
 from wal import (
     FileLog,
@@ -76,6 +76,18 @@ class Writer:
 
     def _open(self) -> FileLog:
         return open_log(self.folder, files=self.files, options=self.options)
+
+
+class MissingNames(UnsyncedFiles):
+    """Listings that miss a name, as one may that is made while others come and go."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name = name
+        self.left = count
+
+    def names(self, path: Path) -> list[str]:
+        self.left -= 1
+        return [name for name in super().names(path) if self.left < 0 or name != self.name]
 
 
 class Asked(Protocol):

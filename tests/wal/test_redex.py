@@ -1,8 +1,10 @@
 """A folder of named logs: one handle for each, deletes that are whole, and nothing touched that is not its own."""
 
 import errno
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -108,6 +110,70 @@ def test_threads_that_ask_at_once_get_one_handle_and_close_waits_for_them(tmp_pa
         assert opening.result(WAIT_S).ended
     assert len(logs) == 1
     assert logs.pop().ended
+
+
+def test_closed_handles_are_not_kept(redex: Redex) -> None:
+    kept, handles = redex.log("kept"), []
+    for number in range(200):
+        with redex.log(f"n{number}") as log:
+            handles.append(weakref.ref(log))
+    del log
+    for number in range(200, 300):
+        gc.collect()
+        redex.log(f"n{number}").close()
+    assert sum(handle() is not None for handle in handles) == 0
+    assert len(redex._slots) < 20
+    assert redex.log("kept") is kept
+    assert not kept.ended
+
+
+def test_handle_that_is_still_being_closed_is_waited_for_by_those_of_its_name_alone(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    with open_redex(tmp_path, files=files) as redex, ThreadPoolExecutor(2) as threads:
+        fill(redex, "tasks")
+        closing_log = redex.log("tasks")
+        files.hold("replace")  # the index, which the close writes
+        closing = threads.submit(closing_log.close)
+        files.wait_held()
+        assert closing_log.ended
+        for number in range(20):
+            redex.log(f"n{number}")
+        asking = threads.submit(redex.log, "tasks")
+        files.release("replace")
+        closing.result(WAIT_S)
+        assert read_payloads(asking.result(WAIT_S)) == filled("tasks")["tasks"]
+
+
+def test_failed_handle_that_nobody_holds_is_kept_until_it_can_be_closed(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    with open_redex(tmp_path, files=files) as redex:
+        fill(redex, "tasks")
+        files.fail("write")
+        with pytest.raises(LogFailed):
+            redex.log("tasks").append(b"fails", 1).wait(WAIT_S)
+        for number in range(20):
+            gc.collect()
+            redex.log(f"n{number}")
+        fill(redex, "tasks")
+
+
+@pytest.mark.parametrize("times", [1, 10, 10**9])
+def test_opening_under_which_deletes_take_the_folder_is_tried_again_but_not_forever(tmp_path: Path, times: int) -> None:
+    class OvertakenFiles(UnsyncedFiles):
+        taken = 0
+
+        def lock(self, path: Path) -> int | None:
+            if self.taken < times:
+                self.taken += 1
+                path.parent.rmdir()
+            return super().lock(path)
+
+    with open_redex(tmp_path, files=OvertakenFiles()) as redex:
+        if times < 100:
+            assert redex.log(LONG).durable_end == 0
+        else:
+            with pytest.raises(LogLocked, match="is being deleted, again and again; try again later"):
+                redex.log(LONG)
 
 
 def test_closed_handle_is_replaced_with_new_options_in_force(redex: Redex) -> None:

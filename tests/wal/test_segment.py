@@ -1,12 +1,14 @@
 import random
+import struct
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
 from tests.support.faulty_files import UnsyncedFiles
 from tests.support.logs import ALL, LOG_ID, TIME_MS, open_log, write_log
-from wal import Corrupt, UnsupportedFormat
-from wal.format import SegmentHeader, encode_frame, encode_header
+from wal import Corrupt, UnsupportedFormat, check_log
+from wal.format import FRAME, BadBytes, Frame, SegmentHeader, UnknownFlags, encode_frame, encode_header
 from wal.index import STRIDE, SparseIndex
 from wal.scan import Place, Run, frames_behind, walk
 from wal.segment import Segment, create_segment, open_segment, segment_paths
@@ -46,6 +48,8 @@ def test_newer_version_is_refused_by_name_of_the_file(tmp_path: Path) -> None:
 
 
 def test_only_whole_segment_names_are_segments(tmp_path: Path) -> None:
+    other_digits = "\N{ARABIC-INDIC DIGIT ONE}" * 20 + ".redex"
+    (tmp_path / other_digits).write_bytes(b"")
     for name in ["LOCK", "00000000000000000000.new", "0.redex", "00000000000000000000.redex.bak", "notes"]:
         (tmp_path / name).write_bytes(b"")
     make_segment(tmp_path, first_seq=10)
@@ -141,3 +145,61 @@ def test_whole_frame_is_found_behind_any_rot(seq: int, rot: str) -> None:
         assert not behind(rotten, seq)
         assert behind(rotten + frame_at(seq + 1), seq)
         assert behind(rotten + frame_at(seq + 1) + frame_at(seq + 2)[:-1], seq), "a torn tail hides nothing"
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of all that is hashed."""
+    sizes: list[int] = []
+    value = google_crc32c.value
+
+    def counted(data: bytes) -> int:
+        sizes.append(len(data))
+        return int(value(data))
+
+    monkeypatch.setattr(google_crc32c, "value", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("number", [24, 1000, 30_000, 2**20])
+def test_search_hashes_nothing_that_is_no_frame_by_its_header(hashed: list[int], number: int) -> None:
+    """Small numbers of 8 bytes in a row look like lengths, and like seqs in their high bytes."""
+    place = Place(0, 5, None, TIME_MS)
+    assert list(frames_behind(struct.pack("<Q", number) * 2**17, place)) == []
+    assert hashed == []
+
+
+def test_frame_behind_is_found_whatever_its_flags_and_only_with_a_fitting_seq_and_time() -> None:
+    newer = encode_frame(2, 60, 1, 8, 0, b"newer")[0]
+    whole = encode_frame(3, 61, 1, 0, 0, b"whole")[0]
+    misfits = encode_frame(2**20, 62, 1, 8, 0, b"seq")[0] + encode_frame(4, 50, 1, 0, 0, b"time")[0]
+    found = list(frames_behind(b"torn" + misfits + newer + whole, Place(0, 0, None, 50)))
+    assert [type(one) for one in found] == [UnknownFlags, Frame]
+
+
+def claims(size: int, *, seq: int, time: int) -> bytes:
+    """Headers in a row that no search can tell from those of frames, but by a hash of half of the whole."""
+    return FRAME.pack(size // 2, 1, seq, time, 1, 0, 1) * (size // FRAME.size)
+
+
+def test_search_among_too_many_claims_gives_up_and_says_so(hashed: list[int]) -> None:
+    size = 2**22
+    found = list(frames_behind(claims(size, seq=9, time=9), Place(0, 5, None, -1)))
+    assert [(type(one), str(one)) for one in found] == [
+        (BadBytes, "expected no more places that look like frames, found too many to check them all")
+    ]
+    assert sum(hashed) <= 64 * size + 64 * 2**20
+
+
+def test_torn_payload_of_too_many_claims_is_refused_and_reported_as_damage(tmp_path: Path) -> None:
+    """Nobody can say that nothing acknowledged follows, so nothing is cut."""
+    (path,) = write_log(tmp_path, [b"first"])
+    torn = frame_at(1, claims(2**22, seq=3, time=(TIME_MS + 1) << 16))[:-4096]
+    content = path.read_bytes() + torn
+    path.write_bytes(content)
+    path.with_suffix(".index").unlink()
+    with pytest.raises(Corrupt):
+        open_log(tmp_path)
+    assert path.read_bytes() == content
+    findings = check_log(tmp_path, lambda *_: None).findings
+    assert "damage" in [finding.severity for finding in findings]
