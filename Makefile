@@ -53,4 +53,4 @@ $(VENV)/.dev: pyproject.toml
 	@touch $@ $(VENV)/.runtime
 
 clean:  ## remove what the build made (never data)
-	rm -rf $(VENV) .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-lowest .bench-peer .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

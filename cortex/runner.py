@@ -58,7 +58,11 @@ class Runner(Generic[Event]):
         self._thread: threading.Thread | None = None
         cursor = bind(store, log.log_id, {fold.name: fold.version for fold in folds})
         if cursor > log.durable_end:
-            raise WrongLog(f"the state has folded {cursor} events, the log holds {log.durable_end}")
+            raise WrongLog(
+                f"the state has folded {cursor} events, the log holds {log.durable_end}: the log has lost what was "
+                "acknowledged, or one of the two is from elsewhere. Look at the log with `episteme log verify`; "
+                "the state can be removed, it is made anew from the log"
+            )
         self.watermark = Watermark(cursor)
 
     @property

@@ -271,6 +271,8 @@ _INNER_CODES: Final = {
     "unsupported-format": "cannot-open",
     "wrong-log": "cannot-open",
     "fenced": "log-failed",
+    "forked": "log-failed",
+    "log-full": "log-failed",
     "fold-version": "cannot-open",
     "log-closed": "not-ready",
     "store-closed": "not-ready",

@@ -70,6 +70,11 @@ class Completion:
             except Exception:
                 _LOGGER.exception("a commit callback failed; the others and the log go on")
 
+    def abandon(self, error: LogError) -> None:
+        """After a fork, in the child, where nobody else is left: done, with that error, whoever held the lock."""
+        self._lock = threading.Lock()
+        self.error, self.done = error, True
+
     def _await(self, mine: "threading.Lock", timeout_s: float | None) -> bool:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:

@@ -181,6 +181,15 @@ class GroupCommitter:
             self._wake_thread()
         self._thread.join()
 
+    def abandon(self, failure: LogError) -> None:
+        """After a fork, in the child: its threads are gone, its locks may be taken for ever."""
+        self._lock, self._turn, self._wake = threading.Lock(), threading.Lock(), threading.Lock()
+        self.failure, self.closing, self._asleep = failure, True, False
+        for group in (self._committing, self._head.group):
+            if group is not None:
+                group.written.abandon(failure)
+                group.synced.abandon(failure)
+
     def _now_ms(self) -> int:
         now_ms = self._clock_ms()
         if not 0 <= now_ms <= TIME_MS_MAX:
@@ -362,11 +371,11 @@ class GroupCommitter:
             groups = [group for group in (self._committing, self._head.group) if group is not None]
             self._committing = self._sync_due_s = None
         try:
-            self._writer.cut_back(self._writer.contents if self._durability == "os" else self._writer.synced)
+            self._writer.cut_back(keep_unsynced=self._durability == "os")
         except OSError as second:
             failure.add_note(f"the undurable tail could not be cut: {second}")
         _LOGGER.error("%s", failure, exc_info=error)
-        self._show(None)
+        self._show_committed()
         for group in groups:
             group.written.finish(failure)
             group.synced.finish(failure)

@@ -1,6 +1,7 @@
 """What a log can refuse or report.  Each class has a stable code."""
 
 from pathlib import Path
+from typing import Any
 
 
 class LogError(Exception):
@@ -10,10 +11,20 @@ class LogError(Exception):
 
     def again(self) -> "LogError":
         """A copy to raise: one that is raised many times would gather the places of all."""
-        copy = type(self).__new__(type(self))
-        copy.args, copy.__cause__ = self.args, self.__cause__
-        copy.__dict__.update(self.__dict__)
+        copy = _restored(type(self), self.args, self.__dict__)
+        copy.__cause__ = self.__cause__
         return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it passes from a worker process as it is."""
+        return _restored, (type(self), self.args, dict(self.__dict__))
+
+
+def _restored(cls: type["LogError"], args: tuple[Any, ...], attributes: dict[str, Any]) -> "LogError":
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class LogLocked(LogError):
@@ -38,6 +49,12 @@ class DiskFull(LogFailed):
     """The write failed for want of space."""
 
     code = "disk-full"
+
+
+class Forked(LogFailed):
+    """The log was opened before a fork, and this is the child: only the process that opened it may write."""
+
+    code = "forked"
 
 
 class Fenced(LogFailed):
@@ -123,7 +140,7 @@ class WrongLog(LogError):
     code = "wrong-log"
 
     def __init__(self, expected: bytes, found: bytes) -> None:
-        super().__init__(f"the cursor is of log {found.hex()}, this is log {expected.hex()}")
+        super().__init__(f"this is log {expected.hex()}, not {found.hex()}, which was given")
         self.expected = expected
         self.found = found
 

@@ -7,7 +7,13 @@ the package calls the operating system.
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+
+def after_fork(call: Callable[[], None]) -> None:
+    """Let call run in every child that a fork makes from now on, before anything else there."""
+    os.register_at_fork(after_in_child=call)
 
 
 class Files:

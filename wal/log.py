@@ -9,20 +9,31 @@ Source: docs/format-log.md.
 """
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from wal.commit import Ticket
 from wal.committer import GroupCommitter
-from wal.errors import LogClosed, LogError, NotOwner
-from wal.files import Files
+from wal.errors import Forked, LogClosed, LogError, NotOwner
+from wal.files import Files, after_fork
 from wal.format import FLAG_MORE, FLAG_NONE, Frame
 from wal.opening import Opened, Origin, first_origin, open_folder
 from wal.options import Durability, LogOptions
 from wal.readable import ReadableLog
 from wal.recovery import Progress, TornTail
 from wal.writer import Writer
+
+_OPEN: weakref.WeakSet["FileLog"] = weakref.WeakSet()  # in this process
+
+
+def _leave_all_to_parent() -> None:
+    for log in list(_OPEN):
+        log.leave_to_parent()
+
+
+after_fork(_leave_all_to_parent)
 
 
 class FileLog(ReadableLog):
@@ -42,6 +53,7 @@ class FileLog(ReadableLog):
         self._committer = GroupCommitter(self._writer, options, clock_ms, self._show)
         self._closed = False
         self._closing_lock = threading.Lock()
+        _OPEN.add(self)
 
     @classmethod
     def open(
@@ -143,6 +155,8 @@ class FileLog(ReadableLog):
         Raises: SeqConflict, which names both seqs; nothing is appended then.
         """
         self._check_owned()
+        if not isinstance(seq, int):
+            raise TypeError(f"seq is {seq!r}; it must be a whole number")
         return self._committer.append(items, FLAG_MORE, durability, expected_seq=seq)
 
     def copy_frames(self, frames: Sequence[Frame]) -> Ticket:
@@ -168,6 +182,17 @@ class FileLog(ReadableLog):
                     self._show(None)
                 finally:
                     self._writer.close(clean=self.failure is None)
+
+    def leave_to_parent(self) -> None:
+        """In a child after a fork: the log is its parent's, and every handle is let go without a trace."""
+        if not self._closed:
+            self._closed = True
+            self._closing_lock = threading.Lock()
+            self._showing = threading.Lock()
+            self._committer.abandon(
+                Forked(f"{self.folder} was opened before the fork; open it in the process that appends")
+            )
+            self._writer.close(clean=False)
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from typing import Final, Literal, NamedTuple
 
+_WAIT_S_MAX: Final = 86_400
 SEGMENT_BYTES_MAX: Final = 2**32  # what a reader may have to walk when an index is lost
 
 
@@ -52,8 +53,10 @@ def check_options(options: LogOptions) -> LogOptions:
     check_durability(options.durability)
     if options.when_full not in ("raise", "block"):
         raise ValueError(f"when_full is {options.when_full!r}; it may be 'raise' or 'block'")
-    if options.full_wait_s < 0:
-        raise ValueError(f"full_wait_s is {options.full_wait_s}; it may be 0 or more")
+    if not isinstance(options.full_wait_s, int | float) or not 0 <= options.full_wait_s <= _WAIT_S_MAX:
+        raise ValueError(f"full_wait_s is {options.full_wait_s!r}; it may be 0 to {_WAIT_S_MAX}")
+    if not isinstance(options.retention, Retention):
+        raise ValueError(f"retention is {options.retention!r}; it must be a Retention")
     for name, value in options.retention._asdict().items():
         if value is not None:
             _check_range(f"retention.{name}", value, 0, 2**63 - 1)
@@ -69,5 +72,7 @@ def check_durability(durability: Durability) -> None:
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number")
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}; it may be {low} to {high}")

@@ -2,9 +2,11 @@
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from wal.commit import Completion
 from wal.errors import FutureSeq, LogError, WrongLog
 from wal.files import Files
 from wal.format import Frame
@@ -28,8 +30,8 @@ class ReadableLog(ABC):
     def __init__(self, files: Files, log_id: bytes, visible: Contents) -> None:
         self._visible = visible
         self._log_id = log_id
-        self._grown_lock = threading.Lock()  # held by `with`, never by the condition: Ctrl-C cannot leave it taken
-        self._grown = threading.Condition(self._grown_lock)
+        self._showing = threading.Lock()
+        self._growth = Completion()  # of the log, once
         self._watchers: tuple[_Watcher, ...] = ()
         self._reading = Reading(files, self._contents_now)
 
@@ -134,11 +136,15 @@ class ReadableLog(ABC):
 
     def wait_past(self, seq: int, timeout_s: float | None) -> bool:
         """Wait until durable_end is above seq; False if time ran out or the log ended before that."""
-        if self._visible.end.seq > seq:
-            return True
-        with self._grown_lock:
-            self._grown.wait_for(lambda: self._visible.end.seq > seq or self.ended, timeout_s)
-        return self._visible.end.seq > seq
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            growth = self._growth  # taken before the look, so that no growth falls in between
+            if self._visible.end.seq > seq:
+                return True
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if self.ended or (left_s is not None and left_s < 0):
+                return False
+            growth.wait(left_s)
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, in some thread, whenever durable_end has grown or the log has ended; give the way to stop that.
@@ -146,11 +152,11 @@ class ReadableLog(ABC):
         The callback must not block and must not raise.
         """
         watcher = _Watcher(callback)
-        with self._grown_lock:
+        with self._showing:
             self._watchers = (*self._watchers, watcher)
 
         def stop() -> None:
-            with self._grown_lock:
+            with self._showing:
                 self._watchers = tuple(one for one in self._watchers if one is not watcher)
 
         return stop
@@ -178,11 +184,12 @@ class ReadableLog(ABC):
 
     def _show(self, contents: Contents | None) -> None:
         """Make contents visible, if any is new, and wake all who wait for more or for the end."""
-        with self._grown_lock:
+        with self._showing:
             if contents is not None:
                 self._visible = contents
-            self._grown.notify_all()
+            growth, self._growth = self._growth, Completion()
             watchers = self._watchers
+        growth.finish(None)
         for watcher in watchers:
             try:
                 watcher.callback()

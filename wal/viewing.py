@@ -140,9 +140,9 @@ class ReadOnlyLog(ReadableLog):
                 self._poller = poller  # not before it runs: Ctrl-C may come between
 
     def _poll(self, told: Contents) -> None:
-        """Look now and then; watchers are told here alone, so that one that looks itself is not called within its call.
+        """Look now and then, and tell: here alone, so that a watcher that looks itself is not called within its call.
 
-        told: what they know.
+        told: what those who wait and watch know.
         """
         while not self._stopping.wait(self._poll_s) and self._failure is None:
             try:
@@ -157,19 +157,14 @@ class ReadOnlyLog(ReadableLog):
         """Look at the mark, and show what it tells; where the writer was quicker, what was seen before stays."""
         failed: LogFailed | None = None
         with self._refreshing:
-            before = self._visible
             try:
-                self._look_again(before)
+                self._look_again(self._visible)
             except (FileNotFoundError, _Overtaken):
-                return
+                pass
             except LogFailed as error:
                 failed = error
-            grown = self._visible is not before
         if failed is not None:
             self._fail(failed)
-        elif grown:
-            with self._grown_lock:
-                self._grown.notify_all()
 
     def _look_again(self, before: Contents) -> None:
         """Raises: LogFailed if the log went back; _Overtaken; FileNotFoundError; as open."""
@@ -246,10 +241,7 @@ def _look_once(
     if last is not None and segments[-1].path == last.path:
         segments[-1] = last  # with the index that it has gathered
     check_segments(files, tuple(segments), None)
-    if mark is not None and _reaches(files, segments[-1], mark, is_new=last is None):
-        end = Place(mark.offset, mark.seq, None, SEQ_MAX)  # its time is not known: later than any
-    else:
-        end = _walked_end(files, segments[-1], mark)
+    end = _end_by(files, segments[-1], mark, is_new=last is None) if mark else _walked_end(files, segments[-1])
     if mark is None and _read_mark(files, folder) != found:  # a writer came: it may not have synced what was walked
         raise _Overtaken(f"{folder} got a mark while it was read without one")
     return _Seen(Contents(tuple(segments), end), mark)
@@ -288,27 +280,38 @@ def _paths(files: Files, folder: Path) -> list[Path]:
 
 
 def _same_end(mark: Mark, other: Mark | None) -> bool:
-    return other is not None and (mark.segment, mark.offset) == (other.segment, other.offset)
+    """The epoch counts: after a power cut the next writer may come to the same offset with other frames."""
+    if other is None:
+        return False
+    return (mark.epoch, mark.segment, mark.offset) == (other.epoch, other.segment, other.offset)
 
 
-def _reaches(files: Files, segment: Segment, mark: Mark, *, is_new: bool) -> bool:
-    """Whether the file has what the mark shows; a power cut may take frames that were shown and never synced.
+def _end_by(files: Files, segment: Segment, mark: Mark, *, is_new: bool) -> Place:
+    """Where the mark says, or before, where a power cut took frames that were shown and never synced.
 
-    is_new: it was not read before, so a power cut may have come.  It leaves the file too short, or zeros in it.
+    What was synced and is gone is damage: it stays in the range, and the reads tell.
+    is_new: the segment was not read before, so a power cut may have come.
     """
+    if mark.synced_seq < mark.seq and _is_cut(files, segment, mark, is_new=is_new):
+        whole = _walked_end(files, segment, mark.offset)
+        if whole.seq >= mark.synced_seq:
+            return whole
+    return Place(mark.offset, mark.seq, None, SEQ_MAX)  # its time is not known: later than any
+
+
+def _is_cut(files: Files, segment: Segment, mark: Mark, *, is_new: bool) -> bool:
+    """Whether the file ends before the mark, or there may be zeros there, as space that was reserved holds."""
     with segment.opened() as handle:
         if mark.offset > files.size(handle):
-            return False
-        if not is_new or mark.synced_seq >= mark.seq:
             return True
-        return any(files.read(handle, _TAIL_BYTES, mark.offset - _TAIL_BYTES))
+        return is_new and not any(files.read(handle, _TAIL_BYTES, mark.offset - _TAIL_BYTES))
 
 
-def _walked_end(files: Files, segment: Segment, mark: Mark | None) -> Place:
-    """The end of the last whole batch, up to the mark if there is one; this reader syncs it before it shows it."""
+def _walked_end(files: Files, segment: Segment, limit: int | None = None) -> Place:
+    """The end of the last whole batch, at or before limit; this reader syncs it before it shows it."""
     with segment.opened() as handle:
         whole, size = segment.start, files.size(handle)
-        for run in walk(files, handle, segment.path, whole, size if mark is None else min(size, mark.offset)):
+        for run in walk(files, handle, segment.path, whole, min(size, limit or size)):
             ends = (at for at in range(len(run.frames), 0, -1) if not run.frames[at - 1].flags & FLAG_MORE)
             whole = next((run.place(at) for at in ends), whole)
         files.sync(handle)

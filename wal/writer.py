@@ -51,6 +51,7 @@ class Writer:
         self._hasher: Any = recovered.hasher  # of the last segment up to the end
         self._reserved_to = files.size(recovered.handle)
         self._replica = opened.owner is not None
+        self._sync_failed = False
         self._expired: deque[Segment] = deque()  # not shown any more, and not removed yet
         self._mark_handle = files.open_or_create(folder / MARK_NAME)
         try:  # durable once: from now on there is a mark, if an old one
@@ -92,7 +93,11 @@ class Writer:
         Raises: OSError.
         """
         contents = self.contents
-        self._files.sync(self._handle)
+        try:
+            self._files.sync(self._handle)
+        except BaseException:
+            self._sync_failed = True
+            raise
         self.synced = contents
         self.tell_readers()
 
@@ -108,15 +113,20 @@ class Writer:
         """The segment that is written to."""
         return self.contents.segments[-1].path
 
-    def cut_back(self, contents: Contents) -> None:
-        """After a failure, cut off what is behind contents: the page cache may hold what the disk does not.
+    def cut_back(self, *, keep_unsynced: bool) -> None:
+        """After a failure, cut off what is half written, and what a failed fsync may have left in memory only.
 
+        What was written whole stays if its fsync succeeds now, none having failed, or with keep_unsynced.
         Raises: OSError.
         """
-        if self.owns_folder():
-            if contents.segments[-1].footer is None:  # behind a footer there is nothing
-                self._files.truncate(self._handle, contents.end.offset)
-            self._files.sync(self._handle)
+        if not self.owns_folder():
+            return
+        kept = self.synced if self._sync_failed and not keep_unsynced else self.contents
+        if kept.segments[-1].footer is None:  # behind a footer there is nothing
+            self._files.truncate(self._handle, kept.end.offset)
+        self._files.sync(self._handle)
+        if not self._sync_failed:
+            self.synced = kept
 
     def remove_expired(self) -> None:
         """Remove the files of what retention let go, oldest first and one by one, so that no gap can remain."""
@@ -181,7 +191,7 @@ class Writer:
     def _seal(self, segment: Segment, end: Place) -> None:
         """Write the footer; all before it is on the disk then."""
         files, handle = self._files, self._handle
-        files.sync(handle)
+        self.sync()
         if files.size(handle) > end.offset:  # space ahead, all of it: also what a refused allocation left
             files.truncate(handle, end.offset)
         first_time = self._first_time(segment, end)
@@ -214,6 +224,7 @@ class Writer:
             try:
                 self._files.reserve(self._handle, end, ahead)
                 self._reserved_to = end + ahead
+                self.tell_readers()  # of the length: what lies behind the end is space, not a torn write
             except OSError:  # no room to spare: go on without
                 self._reserved_to = end
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_files import WAIT_S, FaultyFiles
+from tests.support.faulty_files import WAIT_S, FaultyFiles, UnsyncedFiles
+from tests.support.log_writers import MissingNames, Writer
 from tests.support.logs import LOG_ID, flip_bit, open_log, segment_bytes_of, segment_files, write_log
 from wal import Checked, Frame, LogError, UnsupportedFormat, check_log
 from wal.format import FOOTER_BYTES, HEADER_BYTES, decode_header, encode_header
@@ -59,6 +60,38 @@ def test_check_runs_beside_the_writer(tmp_path: Path) -> None:
         checked, _ = check(tmp_path)
         assert checked.findings == ()
         files.release("sync")
+
+
+@pytest.mark.parametrize("opened_before", range(12))
+def test_retention_beside_the_check_is_no_damage(tmp_path: Path, opened_before: int) -> None:
+    """A segment may go at any time: before it is read, or when those before it were walked."""
+    write_log(tmp_path, PAYLOADS[:4], segment_bytes=1)
+    writer = Writer(tmp_path, segment_bytes=1, kept_min=1)
+
+    class Overtaken(UnsyncedFiles):
+        left = opened_before
+
+        def open_read(self, path: Path) -> int:
+            if path.suffix == ".redex":
+                self.left -= 1
+                if self.left == -1:
+                    writer.append(3)
+                    writer.close()
+            return super().open_read(path)
+
+    files = Overtaken()
+    assert check_log(tmp_path, lambda *_: None, files).findings == ()
+    if files.left < 0:
+        assert len(segment_files(tmp_path)) < 4
+    else:
+        writer.close()
+
+
+def test_listing_that_misses_a_segment_is_no_damage(tmp_path: Path) -> None:
+    paths = write_log(tmp_path, PAYLOADS, segment_bytes=THREE_FRAMES)
+    checked = check_log(tmp_path, lambda *_: None, MissingNames(paths[1].name, 3))
+    assert checked.findings == ()
+    assert checked.end_seq == 9
 
 
 def test_torn_tail_is_a_tail_and_not_damage(tmp_path: Path) -> None:

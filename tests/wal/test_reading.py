@@ -1,5 +1,6 @@
 """Reads by position: beside retention, beside each other, and led astray by an index."""
 
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,10 +35,16 @@ def test_read_back_holds_no_more_than_it_gives(tmp_path: Path) -> None:
 
 
 class RacingFiles(UnsyncedFiles):
-    """Calls back once, before the first file is opened for reading from then on."""
+    """Calls back once, before the first file is opened for reading from then on; knows what was removed."""
 
     def __init__(self) -> None:
         self.before_read: Callable[[], object] | None = None
+        self._removed: set[Path] = set()
+        self._changed = threading.Condition()
+
+    def wait_removed(self, path: Path) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: path in self._removed, WAIT_S)
 
     def open_read(self, path: Path) -> int:
         before, self.before_read = self.before_read, None
@@ -45,10 +52,22 @@ class RacingFiles(UnsyncedFiles):
             before()
         return super().open_read(path)
 
+    def remove_if_there(self, path: Path) -> None:
+        super().remove_if_there(path)
+        with self._changed:
+            self._removed.add(path)
+            self._changed.notify_all()
+
 
 def append_each(log: FileLog, count: int) -> None:
     for _ in range(count):
         log.append(b"x", 1).wait(WAIT_S)
+
+
+def append_until_removed(log: FileLog, count: int, files: RacingFiles, seq: int) -> None:
+    """Append, and wait until retention, which comes behind a commit, has taken the segment of a seq."""
+    append_each(log, count)
+    files.wait_removed(log.folder / f"{seq:020d}.redex")
 
 
 @pytest.fixture
@@ -69,7 +88,7 @@ def test_read_back_that_retention_overtakes_ends_at_the_new_floor(
     with open_retaining(tmp_path, files) as log:
         append_each(log, 10)
         floor, end = log.first_seq, log.durable_end
-        files.before_read = lambda: append_each(log, more)
+        files.before_read = lambda: append_until_removed(log, more, files, floor + more - 1)
         assert seqs_back(log, end) == list(range(end - 1, floor + more - 1, -1))
         assert log.first_seq == floor + more
 
@@ -78,7 +97,7 @@ def test_read_back_whose_start_retention_takes_finds_nothing(tmp_path: Path, fil
     with open_retaining(tmp_path, files) as log:
         append_each(log, 10)
         end = log.durable_end
-        files.before_read = lambda: append_each(log, 20)
+        files.before_read = lambda: append_until_removed(log, 20, files, end - 1)
         assert seqs_back(log, end) == []
         with pytest.raises(Truncated):
             seqs_back(log, end)

@@ -11,14 +11,26 @@ from pathlib import Path
 import pytest
 
 from tests.support.faulty_files import WAIT_S, FaultyFiles, UnsyncedFiles
-from tests.support.log_writers import POLL_S, Child, MakeWriter, Writer, look, numbers, payloads, whole
+from tests.support.log_writers import (
+    POLL_S,
+    Child,
+    MakeWriter,
+    MissingNames,
+    Writer,
+    look,
+    numbers,
+    payloads,
+    whole,
+)
 from tests.support.logs import ALL, LOG_ID, open_log, read_all, segment_files, write_log
 from wal import (
     Frame,
     FutureSeq,
     LogClosed,
+    LogFailed,
     ReadOnlyLog,
     WrongLog,
+    viewing,
 )
 
 INTERRUPT_S = 1.0  # how soon Ctrl-C must end a wait
@@ -160,6 +172,31 @@ def test_watcher_is_called_when_the_log_grew_and_when_the_reader_closes(folder: 
     stop()
 
 
+def test_watcher_that_looks_is_not_called_within_its_call(folder: Path) -> None:
+    writer = Writer(folder)
+    depth, done = 0, threading.Event()
+    depths: list[int] = []
+
+    def append_and_look() -> None:
+        nonlocal depth
+        depth += 1
+        depths.append(depth)
+        if len(depths) < 20:
+            writer.append(1)
+            assert view.durable_end == writer.log.next_seq
+        else:
+            done.set()
+        depth -= 1
+
+    with look(folder) as view:
+        stop = view.watch(append_and_look)
+        writer.append(1)
+        assert done.wait(WAIT_S), "growth that a watcher saw itself is told too"
+        stop()
+    assert set(depths) == {1}
+    writer.close()
+
+
 def test_one_reader_serves_three_thousand_subscriptions(folder: Path, make_writer: MakeWriter) -> None:
     writer = make_writer()
     writer.ask("append 3")
@@ -205,41 +242,82 @@ def test_slow_look_does_not_hide_what_a_quicker_one_showed(folder: Path, monkeyp
     show = ReadOnlyLog._show
 
     def slow_show(view: ReadOnlyLog, *arguments: object) -> None:
-        if threading.current_thread().name.startswith("slow"):
+        if threading.current_thread().name == "wal-view":
             looked.set()
             assert go_on.wait(WAIT_S)
         show(view, *arguments)  # type: ignore[arg-type]
 
-    with look(folder) as view, ThreadPoolExecutor(1, thread_name_prefix="slow") as thread:
+    with look(folder) as view:
         monkeypatch.setattr(ReadOnlyLog, "_show", slow_show)
+        view.watch(lambda: None)
         writer.append(1)
-        slow = thread.submit(lambda: view.durable_end)
         assert looked.wait(WAIT_S)
         writer.append(9)
         assert view.durable_end == 10
         go_on.set()
-        slow.result(WAIT_S)
+        view.close()
         assert view._visible.end.seq == 10
     writer.close()
 
 
-def test_roll_between_the_listing_and_the_mark_is_seen_whole(folder: Path) -> None:
-    """The mark may name a segment that was made just after the folder was listed."""
+def test_writer_that_rolls_at_every_listing_is_followed(folder: Path) -> None:
     writer = Writer(folder, segment_bytes=1)
     writer.append(2)
 
-    class RollsMeanwhile(UnsyncedFiles):
+    class RollsAlways(UnsyncedFiles):
         def names(self, path: Path) -> list[str]:
             found = super().names(path)
-            if writer.log.next_seq < 5:
-                writer.append(1)
+            writer.append(1)
             return found
 
-    with look(folder, RollsMeanwhile()) as view:
-        assert view.durable_end == 5
-        assert payloads(whole(view)) == numbers(0, 5)
-        writer.append(1)
+    with look(folder, RollsAlways()) as view:
+        ends = [view.durable_end for _ in range(5)]
+        assert ends == sorted(set(ends))
+        assert view.wait_past(ends[-1] + 5, WAIT_S)
+        assert payloads(view.read_from(0, count_max=ends[-1], bytes_max=ALL)) == numbers(0, ends[-1])
+    writer.close()
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_listing_that_misses_a_segment_is_made_again(folder: Path, missing: int) -> None:
+    writer = Writer(folder, segment_bytes=1)
+    writer.append(3)
+    with look(folder, MissingNames(f"{missing:020d}.redex", 1)) as view:
+        assert payloads(whole(view)) == numbers(0, 3)
+    files = MissingNames(f"{missing + 2:020d}.redex", 0)
+    with look(folder, files) as view:
+        writer.append(3)
+        files.left = 1
+        assert view.wait_past(5, WAIT_S)
         assert payloads(whole(view)) == numbers(0, 6)
+    writer.close()
+
+
+def test_look_that_the_writer_overtakes_is_made_again_at_the_next_poll(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(folder, segment_bytes=1)
+    writer.append(2)
+    monkeypatch.setattr(viewing, "_TRIES", 1)
+
+    class Overtaken(MissingNames):
+        def names(self, path: Path) -> list[str]:
+            found = super().names(path)
+            if self.left == 4:
+                raise FileNotFoundError(path)
+            return found
+
+    files = Overtaken(f"{5:020d}.redex", 0)
+    with look(folder, files) as view, ThreadPoolExecutor(1) as thread:
+        writer.append(4)
+        files.left = 8
+        waiting = thread.submit(view.wait_past, 5, WAIT_S)
+        assert waiting.result(WAIT_S) is True
+        assert (view.failure, view.ended) == (None, False)
+        assert payloads(whole(view)) == numbers(0, 6)
+    files.left = 9
+    with pytest.raises(LogFailed, match="change faster than they can be listed"):
+        look(folder, files)
     writer.close()
 
 

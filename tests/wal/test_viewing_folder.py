@@ -235,6 +235,14 @@ def test_newer_version_is_unsupported_and_damage_is_named(folder: Path) -> None:
         look(folder)
 
 
+def test_segment_that_is_missing_for_good_is_damage(folder: Path) -> None:
+    paths = write_log(folder, numbers(0, 12), segment_bytes=200)
+    paths[1].unlink()
+    with pytest.raises(Corrupt) as caught:
+        look(folder)
+    assert (caught.value.path, caught.value.offset) == (paths[2], 40)
+
+
 def test_damaged_frame_fails_the_reads_that_meet_it_and_no_others(folder: Path) -> None:
     paths = write_log(folder, numbers(0, 12), segment_bytes=200)
     flip_bit(paths[1], 8 * (HEADER_BYTES + 33) + 5)

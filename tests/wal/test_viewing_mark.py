@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_files import WAIT_S, FaultyFiles
-from tests.support.log_writers import POLL_S, REPOSITORY, contents_of, look, numbers, payloads, whole
+from tests.support.faulty_files import WAIT_S, FaultyFiles, UnsyncedFiles
+from tests.support.log_writers import POLL_S, REPOSITORY, Writer, contents_of, look, numbers, payloads, whole
 from tests.support.logs import flip_bit, open_log, segment_files, write_log
 from wal import (
     Corrupt,
     FileLog,
     LogFailed,
+    LogOptions,
 )
 from wal.mark import MARK_BYTES
 from wal.mark import NAME as MARK
@@ -113,6 +114,98 @@ def test_mark_that_is_garbled_while_it_is_followed_changes_nothing_until_it_is_w
             (folder / MARK).write_bytes(good)
             assert view.wait_past(1, WAIT_S)
             assert payloads(whole(view)) == numbers(0, 2)
+
+
+class TornMarks(UnsyncedFiles):
+    """Reads of a mark that meet it half overwritten."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def read(self, handle: int, size: int, offset: int) -> bytes:
+        data = super().read(handle, size, offset)
+        if size != MARK_BYTES or self.left == 0:
+            return data
+        self.left -= 1
+        return data[:40] + bytes(len(data) - 40)
+
+
+def test_mark_that_is_read_while_it_is_overwritten_is_read_again(folder: Path) -> None:
+    writer = Writer(folder)
+    writer.append(1)
+    writer.begin()
+    files = TornMarks(2)
+    with look(folder, files) as view:
+        assert payloads(whole(view)) == numbers(0, 1), "the second is not synced"
+        writer.end()
+        files.left = 2
+        assert view.durable_end == 2
+        assert view.failure is None
+    writer.close()
+
+
+def test_frames_walked_while_the_first_mark_comes_do_not_show(folder: Path) -> None:
+    """The mark was not there when it was looked for; its writer then wrote what is not synced."""
+    writer = Writer(folder)
+    writer.append(1)
+    writer.begin()
+
+    class LateMark(UnsyncedFiles):
+        is_late = True
+
+        def open_read(self, path: Path) -> int:
+            if path.name == MARK and self.is_late:
+                self.is_late = False
+                raise FileNotFoundError(path)
+            return super().open_read(path)
+
+    with look(folder, LateMark()) as view:
+        assert payloads(whole(view)) == numbers(0, 1)
+    writer.end()
+    writer.close()
+
+
+@pytest.mark.parametrize("zeros", [0, 1000])
+@pytest.mark.parametrize("lost_bytes", [33, 40, 99])
+def test_log_that_a_power_cut_left_short_of_its_mark_is_read_to_its_last_whole_frame(
+    folder: Path, lost_bytes: int, zeros: int
+) -> None:
+    """Frames of an "os" log are shown before any fsync; the space reserved for them may stay, as zeros."""
+    writer = Writer(folder, durability="os")
+    writer.append(5)
+    (path,) = segment_files(folder)
+    content, mark = path.read_bytes()[: writer.log.size_bytes], (folder / MARK).read_bytes()
+    writer.close()
+    (folder / MARK).write_bytes(mark)
+    path.write_bytes(content[:-lost_bytes] + bytes(zeros))
+    (folder / FIRST).with_suffix(".index").unlink()
+    kept = 5 - -(-lost_bytes // 33)
+    files = FaultyFiles()
+    with look(folder, files) as view:
+        assert payloads(whole(view)) == numbers(0, kept)
+        assert [view.durable_end for _ in range(9)] == [kept] * 9
+        assert files.calls["sync"] == 1, "walked once"
+        with open_log(folder) as log:
+            assert log.durable_end == kept
+            log.append(b"%d" % kept, 1).wait(WAIT_S)
+            assert payloads(whole(view)) == numbers(0, kept + 1)
+
+
+def test_synced_frames_that_are_gone_are_damage(folder: Path) -> None:
+    (path,) = write_log(folder, numbers(0, 5))
+    path.write_bytes(path.read_bytes()[:-1])
+    with look(folder) as view:
+        assert view.durable_end == 5
+        assert view.get(3).payload == b"3"
+        with pytest.raises(Corrupt):
+            view.get(4)
+
+
+def test_zeros_that_are_a_payload_are_shown(folder: Path) -> None:
+    with open_log(folder, options=LogOptions(durability="os", reserve_bytes=1000)) as log:
+        log.append_many([(1, bytes(100))] * 3).wait(WAIT_S)
+        with look(folder) as view:
+            assert payloads(whole(view)) == [bytes(100)] * 3
 
 
 def test_mark_of_another_log_says_nothing(folder: Path, tmp_path: Path) -> None:
