@@ -75,6 +75,11 @@ class Node(Authoring):
         Raises: CannotOpen if another process has it, or it is of another format; Damaged.
         """
         folder = Path(folder)
+        if (folder / STATE_FOLDER).is_dir() and not (folder / LOG_FOLDER).is_dir():
+            raise CannotOpen(
+                f"{folder / LOG_FOLDER}: the log is missing, and there is a state; put the log back, or move "
+                f"{folder / STATE_FOLDER} away to begin anew"
+            )
         try:
             log = FileLog.open(
                 folder / LOG_FOLDER, clock_ms=clock_ms, new_log_id=lambda: os.urandom(16), options=config.log

@@ -98,7 +98,8 @@ def repair(
     _print_repaired(repaired, into, chosen(output))
     old = _log_folder(folder)
     talk.print(
-        f"next: check it with `episteme log verify {into}`, then move {old} aside and {into} into its place",
+        f"next: check it with `episteme log verify {into}`, then move {old} aside and {into} into its place, and "
+        "move the state folder beside it away: it may hold what the log has lost, and is made anew",
         markup=False,
     )
     if repaired.lost:
