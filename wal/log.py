@@ -8,6 +8,7 @@ start at 0, have no gap and are never used twice; times grow.
 Source: docs/format-log.md.
 """
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from wal.options import Durability, LogOptions
 from wal.readable import ReadableLog
 from wal.recovery import Progress, TornTail
 from wal.writer import Writer
+
+_LOGGER = logging.getLogger(__name__)
 
 _OPEN: weakref.WeakSet["FileLog"] = weakref.WeakSet()  # in this process
 
@@ -109,6 +112,11 @@ class FileLog(ReadableLog):
     ) -> Self:
         files = files or Files()
         opened = open_folder(files, folder, options, origin, progress, new_owner)
+        torn = opened.recovered.torn_tail
+        if torn is not None and torn.acknowledged_count:
+            _LOGGER.error(
+                "%s: %s acknowledged frames are lost with a torn tail: %s", folder, torn.acknowledged_count, torn
+            )
         try:
             return cls(folder, files, options, clock_ms, opened)
         except BaseException:

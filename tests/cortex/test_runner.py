@@ -21,9 +21,9 @@ from tests.support.counting import (
     write_words,
 )
 from tests.support.faulty_files import WAIT_S, FaultyFiles
-from tests.support.logs import open_log, read_all
+from tests.support.logs import flip_bit, open_log, read_all, segment_files
 from tests.support.stores import SMALL, entry
-from wal import FileLog, LogError
+from wal import FileLog, Frame, LogError, repair_log
 
 BURST = 50_000
 
@@ -163,6 +163,27 @@ def test_fold_that_raises_stops_the_runner_and_everybody_is_told(tmp_path: Path)
         runner.close()
         assert isinstance(runner.failure, FoldStopped), "closing does not hide why"
         store.close()
+
+
+def test_frame_that_a_repair_could_not_save_is_passed_over(tmp_path: Path) -> None:
+    with word_log(tmp_path / "log", 6) as log:
+        words = [decode_word(frame)[1] for frame in read_all(log)]
+    (path,) = segment_files(tmp_path / "log")
+    flip_bit(path, (path.stat().st_size // 2) * 8)
+    repair_log(tmp_path / "log", tmp_path / "repaired")
+    with open_log(tmp_path / "repaired") as log:
+        lost = [frame.seq for frame in read_all(log) if frame.lost]
+        assert len(lost) == 1
+        store, seen = MemoryEngine(), list[str]()
+
+        def decode(frame: Frame) -> tuple[int, str]:
+            seen.append(decode_word(frame)[1])
+            return decode_word(frame)
+
+        runner = Runner(log, store, FOLDS, decode, RunnerOptions(commit_interval_s=0.0))
+        assert run_to_end(runner) == [6]
+        assert cursor_of(store) == 6
+        assert seen == [word for seq, word in enumerate(words) if seq not in lost]
 
 
 def test_event_that_cannot_be_decoded_stops_the_runner(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.support.envelopes import claim
 from tests.support.events import KEY_A, NOW_MS, make_assertion, signed
 from tests.support.logs import flip_bit, segment_files
 from tests.support.servers import Server
+from wal import Interval, LogOptions, Retention
 
 WAIT_S = 10.0
 
@@ -43,6 +44,27 @@ def test_state_that_is_gone_is_made_anew_from_the_log(tmp_path: Path) -> None:
     (tmp_path / STATE_FOLDER).rename(tmp_path / "gone")
     with Node.open(tmp_path) as again:
         assert again.query("kept", "p", min_seq=receipt.seq, wait_s=WAIT_S) == answer
+
+
+def test_state_without_its_log_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """A new log beside it would have another id, and stand in the way of the old one."""
+    with Node.open(tmp_path, key=KEY_A) as node:
+        node.assert_("kept", "p", "v", wait_s=WAIT_S)
+    (tmp_path / LOG_FOLDER).rename(tmp_path / "elsewhere")
+    with pytest.raises(CannotOpen, match="log is missing"):
+        Node.open(tmp_path)
+    assert not (tmp_path / LOG_FOLDER).exists()
+    (tmp_path / "elsewhere").rename(tmp_path / LOG_FOLDER)
+    with Node.open(tmp_path) as again:
+        assert again.end_seq == 0
+
+
+@pytest.mark.parametrize(
+    "options", [LogOptions(durability="os"), LogOptions(durability=Interval(5)), LogOptions(retention=Retention(1))]
+)
+def test_log_options_that_break_the_promise_of_a_receipt_are_refused(options: LogOptions) -> None:
+    with pytest.raises(ValueError, match="the database's log"):
+        NodeConfig(log=options)
 
 
 def test_folder_in_use_cannot_be_opened_and_its_user_is_unharmed(tmp_path: Path) -> None:
