@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,7 @@ class Row(NamedTuple):
 
 ROWS = [
     Row("durable, one writer", "/s", limit="write + fdatasync", peer="append_sync"),
+    Row("durable, one writer, main thread", "/s", limit="write + fdatasync", peer="append_sync"),
     Row("durable, 64 writers", "/s"),
     Row("mean group of 64 writers", "frames"),
     Row("batches of 64, os", "/s", peer="append_batch_64"),
@@ -91,7 +93,9 @@ def main() -> None:
 
 def one_run(folder: Path, peer: Path | None) -> Iterator[tuple[str, float]]:
     yield "write + fdatasync", fdatasync_rate(folder / "bare")
-    yield "durable, one writer", one_writer_rate(folder)
+    with ThreadPoolExecutor(1) as thread:
+        yield "durable, one writer", thread.submit(one_writer_rate, folder).result()
+    yield "durable, one writer, main thread", one_writer_rate(folder)
     rate, group = many_writers(folder)
     yield "durable, 64 writers", rate
     yield "mean group of 64 writers", group
