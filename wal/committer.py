@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from wal.commit import CommitGroup, Completion, Ticket
 from wal.encoding import encode_run
@@ -42,15 +42,10 @@ _LOGGER = logging.getLogger(__name__)
 _LOOK_S: Final = 0.1  # how often an append that waits for room looks whether the log was closed
 
 
-class Head(NamedTuple):
-    """Where the next append goes; replaced whole."""
-
-    group: CommitGroup  # that gathers
-    part_count: int  # of its parts that count: more of them are left by an append that was interrupted
-    size_bytes: int  # of those parts
-    seq: int
-    time: int  # of the frame before
-    chain: int
+# Where the next append goes, replaced whole: the group that gathers, how many of its parts count (an append that was
+# interrupted leaves more), their bytes, the seq, the time of the frame before, and the chain.  A plain tuple: one is
+# made for every append.
+Head = tuple[CommitGroup, int, int, int, int, int]
 
 
 class GroupCommitter:
@@ -69,7 +64,7 @@ class GroupCommitter:
         self._bytes_max = options.pending_bytes_max
         self._lock = threading.Lock()  # guards what is appended and not yet taken by a commit
         end = writer.contents.end
-        self._head = Head(CommitGroup(end.seq), 0, 0, end.seq, end.time, end.chain or 0)
+        self._head: Head = (CommitGroup(end.seq), 0, 0, end.seq, end.time, end.chain or 0)
         self._committing: CommitGroup | None = None
         self._turn = threading.Lock()  # whoever holds it commits
         self._turn_holder: int | None = None  # thread
@@ -85,7 +80,7 @@ class GroupCommitter:
     @property
     def next_seq(self) -> int:
         """The seq that the next append gets."""
-        return self._head.seq
+        return self._head[3]
 
     def append(
         self,
@@ -104,37 +99,36 @@ class GroupCommitter:
         while True:
             with self._lock:
                 self._check_usable()
-                head = self._head
-                if expected_seq is not None and expected_seq != head.seq:
-                    raise SeqConflict(expected_seq, head.seq)
+                group, part_count, waiting_bytes, seq, last_time, chain = self._head
+                if expected_seq is not None and expected_seq != seq:
+                    raise SeqConflict(expected_seq, seq)
                 if not items:
-                    return self._promise(head.seq, durability)
-                time_ = max(head.time + 1, self._now_ms() << LOGICAL_BITS)
-                synced = FLAG_NONE if head.part_count or not self._all_synced_before() else FLAG_SYNCED
-                run = encode_run(items, flag, synced, head.seq, time_, head.chain)
-                size_bytes = head.size_bytes + run.size_bytes
-                if size_bytes <= self._bytes_max or not head.part_count:
-                    self._put(head, run.parts, size_bytes, run.end_seq, run.last_time, run.chain)
-                    return self._promise(head.seq, durability)
-            deadline_s = self._await_room(head.group.written, head.size_bytes, deadline_s)
+                    return self._promise(seq, durability)
+                time_ = max(last_time + 1, self._now_ms() << LOGICAL_BITS)
+                synced = FLAG_NONE if part_count or not self._all_synced_before() else FLAG_SYNCED
+                run = encode_run(items, flag, synced, seq, time_, chain)
+                size_bytes = waiting_bytes + run.size_bytes
+                if size_bytes <= self._bytes_max or not part_count:
+                    self._put(run.parts, size_bytes, run.end_seq, run.last_time, run.chain)
+                    return self._promise(seq, durability)
+            deadline_s = self._await_room(group.written, waiting_bytes, deadline_s)
 
     def append_one(self, payload: bytes, kind: int, durability: Durability | None) -> Ticket:
         """As append, for one frame: the most frequent call, so it has a short way into a group that is there."""
         with self._lock:
-            head = self._head
-            size_bytes = head.size_bytes + FRAME_HEADER_BYTES + len(payload)
+            _, part_count, waiting_bytes, seq, last_time, chain = self._head
+            size_bytes = waiting_bytes + FRAME_HEADER_BYTES + len(payload)
             if (
-                head.part_count
+                part_count
                 and durability is None
                 and size_bytes <= self._bytes_max
                 and 0 <= kind <= KIND_MAX
                 and len(payload) <= PAYLOAD_BYTES_MAX
             ):
                 self._check_usable()
-                _, _, _, seq, time_, chain = head
-                time_ = max(time_ + 1, self._now_ms() << LOGICAL_BITS)
+                time_ = max(last_time + 1, self._now_ms() << LOGICAL_BITS)
                 header, chain = encode_frame_header(seq, time_, kind, FLAG_NONE, chain, payload)
-                self._put(head, (header, payload), size_bytes, seq + 1, time_, chain)
+                self._put((header, payload), size_bytes, seq + 1, time_, chain)
                 return self._promise(seq, None)
         return self.append(((kind, payload),), FLAG_NONE, durability)
 
@@ -142,9 +136,9 @@ class GroupCommitter:
         """Put frames of another log, as they are; see FileLog.copy_frames."""
         with self._lock:
             self._check_usable()
-            head = self._head
             parts: list[bytes] = []
-            size_bytes, seq, time_, chain = head.size_bytes, head.seq, head.time, head.chain
+            _, _, size_bytes, seq, time_, chain = self._head
+            first_seq = seq
             for frame in frames:
                 if (frame.seq, frame.chain) != (seq, chain):
                     raise ValueError(f"frame {frame.seq} does not go on at seq {seq} with chain {chain:08x}")
@@ -157,8 +151,8 @@ class GroupCommitter:
             if frames and frames[-1].flags & FLAG_MORE:
                 raise ValueError(f"frames {frames[0].seq} to {frames[-1].seq} end within a batch")
             if frames:
-                self._put(head, parts, size_bytes, seq, time_, chain)
-            return self._promise(head.seq, "durable")
+                self._put(parts, size_bytes, seq, time_, chain)
+            return self._promise(first_seq, "durable")
 
     def help_commit(self, completion: Completion) -> None:
         """Commit in this thread if nobody else does; return at once if somebody does, or if it is the main thread."""
@@ -185,7 +179,7 @@ class GroupCommitter:
         """After a fork, in the child: its threads are gone, its locks may be taken for ever."""
         self._lock, self._turn, self._wake = threading.Lock(), threading.Lock(), threading.Lock()
         self.failure, self.closing, self._asleep = failure, True, False
-        for group in (self._committing, self._head.group):
+        for group in (self._committing, self._head[0]):
             if group is not None:
                 group.written.abandon(failure)
                 group.synced.abandon(failure)
@@ -196,17 +190,15 @@ class GroupCommitter:
             raise ValueError(f"the clock says {now_ms} ms; it may say 0 to {TIME_MS_MAX}")
         return now_ms
 
-    def _put(
-        self, head: Head, parts: Sequence[bytes], size_bytes: int, end_seq: int, last_time: int, chain: int
-    ) -> None:
+    def _put(self, parts: Sequence[bytes], size_bytes: int, end_seq: int, last_time: int, chain: int) -> None:
         if end_seq > SEQ_MAX:
             raise LogFull(f"seq {SEQ_MAX} is the last that a log can have")
-        group, part_count = head.group, head.part_count
+        group, part_count, _, _, _, chain_before = self._head
         del group.parts[part_count:]
         group.parts += parts
         if not part_count:
-            group.chain_before = head.chain
-        self._head = Head(group, part_count + len(parts), size_bytes, end_seq, last_time, chain)
+            group.chain_before = chain_before
+        self._head = group, part_count + len(parts), size_bytes, end_seq, last_time, chain
 
     def _all_synced_before(self) -> bool:
         """Whether all before the group that gathers will be on the disk for certain when it is written."""
@@ -218,9 +210,9 @@ class GroupCommitter:
 
     def _promise(self, first_seq: int, durability: Durability | None) -> Ticket:
         """The ticket for all that is appended by now, and the commit that will resolve it."""
-        head, level = self._head, durability or self._durability
-        group = head.group
-        if not head.part_count:
+        group, part_count, _, next_seq, _, _ = self._head
+        level = durability or self._durability
+        if not part_count:
             completion = self._outstanding(level)
         elif level == "durable":
             group.must_sync = True
@@ -232,11 +224,11 @@ class GroupCommitter:
             group.sync_within(self._durability)
         if self._asleep:
             self._wake_thread()
-        return Ticket(first_seq, head.seq - 1, completion, self)
+        return Ticket(first_seq, next_seq - 1, completion, self)
 
     def _outstanding(self, level: Durability) -> Completion:
         """What a ticket waits for that brings no frames of its own, and finds none waiting."""
-        committing, group = self._committing, self._head.group
+        committing, group = self._committing, self._head[0]
         all_synced = committing is None and self._writer.synced is self._writer.contents
         if level == "durable":
             if committing is not None and (self._syncs_always or committing.must_sync):
@@ -296,17 +288,18 @@ class GroupCommitter:
                 self._asleep = False
 
     def _has_work(self) -> bool:
-        return self.failure is None and (self._head.part_count > 0 or self._head.group.asked)
+        group, part_count, *_ = self._head
+        return self.failure is None and (part_count > 0 or group.asked)
 
     def _commit_next(self) -> None:
         """Commit one group.  The caller has the turn."""
         with self._lock:
             if not self._has_work():
                 return
-            head = self._head
-            group = self._committing = head.group
-            group.close(head.part_count, head.size_bytes, head.seq, head.time, head.chain)
-            self._head = Head(CommitGroup(head.seq), 0, 0, head.seq, head.time, head.chain)
+            group, part_count, size_bytes, seq, last_time, chain = self._head
+            self._committing = group
+            group.close(part_count, size_bytes, seq, last_time, chain)
+            self._head = CommitGroup(seq), 0, 0, seq, last_time, chain
         self._turn_holder = threading.get_ident()
         try:
             self._commit(group)
@@ -327,7 +320,7 @@ class GroupCommitter:
             group.written.finish(None)
             self._writer.sync()
             self._sync_due_s = None
-        self._show_committed()
+            self._show_committed()
         with self._lock:
             self._committing = None
         if must_sync:
@@ -368,7 +361,7 @@ class GroupCommitter:
         failure = _failure_of(error, self._writer.path)
         with self._lock:
             self.failure = failure
-            groups = [group for group in (self._committing, self._head.group) if group is not None]
+            groups = [group for group in (self._committing, self._head[0]) if group is not None]
             self._committing = self._sync_due_s = None
         try:
             self._writer.cut_back(keep_unsynced=self._durability == "os")

@@ -242,7 +242,7 @@ def test_full_log_that_blocks_without_patience_raises_at_once(tmp_path: Path, fi
 def blocked(log: FileLog, threads: ThreadPoolExecutor, count: int) -> list[Future[Ticket]]:
     """So many appends that wait for room; on return all of them do."""
     appends = [threads.submit(log.append, bytes(200), 1) for _ in range(count)]
-    while len(log._committer._head.group.written._waiters) < count:
+    while len(log._committer._head[0].written._waiters) < count:
         threading.Event().wait(0.001)
     return appends
 
