@@ -61,7 +61,7 @@ class FileLog(ReadableLog):
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: Path | str,
         *,
         clock_ms: Callable[[], int],
         new_log_id: Callable[[], bytes],
@@ -77,7 +77,7 @@ class FileLog(ReadableLog):
         Raises: LogLocked at once if another writer has it; Corrupt; UnsupportedFormat; ValueError for bad
         options; OSError.
         """
-        return cls._open(folder, clock_ms, lambda: first_origin(clock_ms, new_log_id), options, files, progress)
+        return cls._open(Path(folder), clock_ms, lambda: first_origin(clock_ms, new_log_id), options, files, progress)
 
     @classmethod
     def open_replica(

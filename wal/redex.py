@@ -96,7 +96,7 @@ class Redex:
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: Path | str,
         *,
         clock_ms: Callable[[], int],
         new_log_id: Callable[[], bytes],
@@ -108,7 +108,7 @@ class Redex:
         clock_ms, new_log_id: as FileLog.open.  options: of each log that is opened without its own.
         Raises: ValueError for bad options; OSError.
         """
-        files = files or Files()
+        folder, files = Path(folder), files or Files()
         check_options(options)
         files.make_folder(folder)
         for path in [path for path in _walk(files, folder) if is_deleted(path)]:

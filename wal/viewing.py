@@ -59,12 +59,13 @@ class ReadOnlyLog(ReadableLog):
         self._poller: threading.Thread | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, files: Files | None = None, poll_s: float = POLL_S) -> Self:
+    def open(cls, folder: Path | str, *, files: Files | None = None, poll_s: float = POLL_S) -> Self:
         """Open a log for reading, beside a writer or without one.
 
         Raises: UnknownLog if the folder holds no log; Corrupt; UnsupportedFormat; LogFailed if its segments change
         faster than they can be listed; OSError.
         """
+        folder = Path(folder)
         files = files or Files()
         return cls(folder, files, poll_s, _look(files, folder, ()))
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.support.faulty_files import WAIT_S, FaultyFiles, UnsyncedFiles
-from tests.support.logs import TIME_MS, read_payloads, segment_files
+from tests.support.logs import LOG_ID, TIME_MS, read_payloads, segment_files
+from wal import FileLog, ReadOnlyLog
 from wal.errors import LogClosed, LogFailed, LogLocked, OptionsConflict, UnknownLog
 from wal.files import Files
 from wal.names import folder_of
@@ -405,3 +406,12 @@ def test_close_closes_every_handle_and_refuses_what_comes_after(tmp_path: Path) 
             ask()
     with open_redex(tmp_path) as again:
         assert contents(again) == {"a": [b"pending"], "b": []}
+
+
+def test_folder_may_be_named_by_text(tmp_path: Path) -> None:
+    clock: dict[str, Any] = {"clock_ms": lambda: TIME_MS, "new_log_id": lambda: LOG_ID}
+    with Redex.open(str(tmp_path / "logs"), files=UnsyncedFiles(), **clock) as redex:
+        folder = redex.log("a").folder
+        redex.log("a").append(b"x", 1).wait(WAIT_S)
+    with ReadOnlyLog.open(str(folder)) as view, FileLog.open(str(folder), **clock) as log:
+        assert view.get(0) == log.get(0)
