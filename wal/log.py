@@ -3,7 +3,7 @@
 Owns: the order of frames and their durability.  Refuses: to show a frame, or
 to resolve a ticket, before what the log promises holds; to drop anything at
 open but a torn tail; to go on after a failed write or fsync.  Invariant: seqs
-start at 0, have no gap and are never used twice; times grow.
+have no gap and are never used twice; times grow.
 
 Source: docs/format-log.md.
 """
