@@ -1,10 +1,9 @@
 """The seam: all that the layers above use of a log, whichever engine keeps it.
 
 A log is an order of frames with one owner.  Seqs start at 0 (in a replica, where
-its copy began), have no gap and
-are never used twice; times grow from frame to frame.  Nothing is visible
-before it is as durable as the log promises.  Every implementation passes
-tests/wal/conformance.py.
+its copy began), have no gap and are never used twice; times grow from frame to
+frame.  Nothing is visible before it is as durable as the log promises.  Every
+implementation passes tests/wal/conformance.py.
 """
 
 from collections.abc import Callable, Sequence
