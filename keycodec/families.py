@@ -7,6 +7,8 @@ against this one table.
 from enum import Enum
 from typing import Final, NamedTuple
 
+from keycodec.grammar import COMPONENTS, SUBJECT_BYTES_MAX
+
 
 class Scope(Enum):
     """Whether a key belongs to one subject or to the whole database."""
@@ -33,7 +35,7 @@ class Kind(Enum):
 
 
 class Family(NamedTuple):
-    """One row of the table; components lists the suffix's parts in order."""
+    """One row of the table; components names the suffix's parts in order, as grammar.COMPONENTS knows them."""
 
     tag: str
     scope: Scope
@@ -42,20 +44,83 @@ class Family(NamedTuple):
     engine: Engine
     meaning: str
 
+    @property
+    def key_bytes_max(self) -> int:
+        """The length of the family's longest key."""
+        parts = [COMPONENTS[name].bytes_max for name in self.components]
+        subject_bytes = SUBJECT_BYTES_MAX if self.scope is Scope.SUBJECT else 0
+        return subject_bytes + len(f"\x00{self.tag}:") + sum(parts) + max(len(parts) - 1, 0)
+
+    @property
+    def pattern(self) -> str:
+        """The key as docs/format-keys.md writes it, a NUL as backslash, x and two zeros."""
+        closed = [f"{{{name}}}" + (":" if COMPONENTS[name].is_fixed else "\\x00") for name in self.components[:-1]]
+        last = [f"{{{name}}}" for name in self.components[-1:]]
+        subject = "{subject}" if self.scope is Scope.SUBJECT else ""
+        return f"{subject}\\x00{self.tag}:" + "".join(closed + last)
+
 
 FAMILIES: Final[tuple[Family, ...]] = (
     Family("H", Scope.SUBJECT, ("hash",), Kind.RECORD, Engine.WRITE, "assertion, signatures, log position"),
     Family("S", Scope.SUBJECT, (), Kind.POSTINGS, Engine.READ, "the subject's assertions in log order"),
     Family("SP", Scope.SUBJECT, ("predicate",), Kind.POSTINGS, Engine.READ, "the pair's assertions"),
     Family("MV", Scope.SUBJECT, ("predicate",), Kind.RECORD, Engine.READ, "the pair's precomputed winner"),
-    Family("V", Scope.SUBJECT, ("hash", "hash"), Kind.RECORD, Engine.WRITE, "vote on an assertion"),
+    Family("V", Scope.SUBJECT, ("hash", "vh"), Kind.RECORD, Engine.WRITE, "vote on an assertion"),
     Family("VL", Scope.SUBJECT, ("hash", "agent"), Kind.RECORD, Engine.WRITE, "an agent's live vote"),
     Family("VC", Scope.SUBJECT, ("hash",), Kind.RAW, Engine.WRITE, "u64 LE: live votes of non-zero weight"),
     Family("VW", Scope.SUBJECT, ("hash",), Kind.RAW, Engine.WRITE, "f32 LE: their weight, a view of VT"),
     Family("VT", Scope.SUBJECT, ("hash",), Kind.RECORD, Engine.WRITE, "exact vote sums in millionths"),
+    Family("VE", Scope.SUBJECT, (), Kind.MARKER, Engine.WRITE, "votes came before what they are on"),
+    Family("PT", Scope.SUBJECT, ("predicate",), Kind.RECORD, Engine.WRITE, "the pair's tallies behind MV"),
+    Family("PG", Scope.SUBJECT, ("pair", "value"), Kind.RECORD, Engine.WRITE, "tallies of a value"),
+    Family("PO", Scope.SUBJECT, ("pair", "rank", "tie"), Kind.RAW, Engine.WRITE, "values in the order of the answer"),
+    Family("PS", Scope.SUBJECT, ("pair", "value", "tie", "agent"), Kind.MARKER, Engine.WRITE, "who stands for a value"),
+    Family("PU", Scope.SUBJECT, ("pair", "value", "seq"), Kind.RAW, Engine.WRITE, "a value's claims beyond the first"),
+    Family("PB", Scope.SUBJECT, ("pair", "value", "tie"), Kind.MARKER, Engine.WRITE, "the same, the best first"),
+    Family("PA", Scope.SUBJECT, ("pair", "agent"), Kind.RECORD, Engine.WRITE, "an agent's latest claims"),
+    Family("PE", Scope.SUBJECT, ("pair", "agent", "recency"), Kind.RAW, Engine.WRITE, "an agent's earlier claims"),
+    Family("PF", Scope.SUBJECT, ("pair", "agent", "value"), Kind.RAW, Engine.WRITE, "the best of them for a value"),
+    Family("PX", Scope.SUBJECT, ("pair", "agent", "value", "tie"), Kind.MARKER, Engine.WRITE, "the others, in order"),
+    Family("PR", Scope.SUBJECT, ("pair", "hash"), Kind.RECORD, Engine.WRITE, "a chain of lifecycle moves by its root"),
+    Family("PL", Scope.SUBJECT, ("pair", "hash"), Kind.RAW, Engine.WRITE, "the root of a claim's chain"),
+    Family(
+        "PW", Scope.SUBJECT, ("pair", "parent", "hash"), Kind.RAW, Engine.WRITE, "a claim that waits for its parent"
+    ),
+    Family("GS", Scope.SUBJECT, ("predicate",), Kind.RECORD, Engine.READ, "the pair's gold standard"),
+    Family(
+        "J", Scope.SUBJECT, ("hash", "gold", "agent"), Kind.RECORD, Engine.WRITE, "a signer judged by a gold standard"
+    ),
+    Family("ESCP", Scope.SUBJECT, ("predicate",), Kind.RECORD, Engine.READ, "the pair's unresolved escalations"),
     Family("EVENT", Scope.GLOBAL, ("hash",), Kind.RECORD, Engine.WRITE, "first position of a non-assertion"),
     Family("HASH_SUBJECT", Scope.GLOBAL, ("hash",), Kind.RAW, Engine.WRITE, "the assertion's subject"),
+    Family("EARLY", Scope.GLOBAL, (), Kind.MARKER, Engine.WRITE, "some subject has a VE row"),
     Family("SUBJECTS", Scope.GLOBAL, ("subject",), Kind.MARKER, Engine.READ, "known subjects"),
+    Family("CHILD", Scope.GLOBAL, ("parent", "seq"), Kind.RAW, Engine.WRITE, "hash of an assertion by its parent"),
+    Family("SRCA", Scope.GLOBAL, ("source_hash", "seq"), Kind.RAW, Engine.WRITE, "hash of an assertion by its source"),
+    Family("EA", Scope.GLOBAL, ("epoch", "seq"), Kind.RAW, Engine.WRITE, "hash of an assertion by its epoch"),
+    Family("AA", Scope.GLOBAL, ("agent", "seq"), Kind.RAW, Engine.WRITE, "hash of an assertion by a signer"),
+    Family("TRUST", Scope.GLOBAL, ("agent",), Kind.RECORD, Engine.READ, "trust rank"),
+    Family("TRUSTH", Scope.GLOBAL, ("agent", "seq"), Kind.RECORD, Engine.WRITE, "a change of a trust rank"),
+    Family("QUOTA", Scope.GLOBAL, ("agent", "window"), Kind.RECORD, Engine.WRITE, "tokens used in that hour"),
+    Family("QLIMIT", Scope.GLOBAL, ("agent",), Kind.RECORD, Engine.READ, "tokens allowed an hour"),
+    Family("E", Scope.GLOBAL, ("epoch",), Kind.RECORD, Engine.WRITE, "epoch"),
+    Family("SUPERSEDED", Scope.GLOBAL, ("epoch",), Kind.RECORD, Engine.WRITE, "the epoch is superseded, and by what"),
+    Family("SUP", Scope.GLOBAL, ("hash",), Kind.RECORD, Engine.WRITE, "supersession of an assertion"),
+    Family("SUPS", Scope.GLOBAL, ("hash", "seq"), Kind.RECORD, Engine.WRITE, "every supersession of an assertion"),
+    Family("AUD", Scope.GLOBAL, ("query_id",), Kind.RECORD, Engine.WRITE, "query audit"),
+    Family("AUDA", Scope.GLOBAL, ("agent", "time", "query_id"), Kind.MARKER, Engine.WRITE, "an agent's queries"),
+    Family(
+        "AUDH", Scope.GLOBAL, ("hash", "time", "query_id"), Kind.MARKER, Engine.WRITE, "answers that used an assertion"
+    ),
+    Family("ESC", Scope.GLOBAL, ("time", "id"), Kind.RECORD, Engine.READ, "escalation"),
+    Family("ESCI", Scope.GLOBAL, ("id",), Kind.RAW, Engine.READ, "u64 LE: the time in an escalation's key"),
+    Family("TP", Scope.GLOBAL, ("pack",), Kind.RECORD, Engine.READ, "trust pack"),
+    Family("GS_LIST", Scope.GLOBAL, ("subject", "predicate"), Kind.MARKER, Engine.READ, "pairs with a gold standard"),
+    Family("SRC", Scope.GLOBAL, ("source_hash",), Kind.RECORD, Engine.READ, "source and its statuses"),
+    Family("ALIAS", Scope.GLOBAL, ("subject",), Kind.RECORD, Engine.READ, "the subject that this one is the same as"),
+    Family("PRED", Scope.GLOBAL, ("predicate",), Kind.RECORD, Engine.READ, "how a predicate's values are compared"),
+    Family("REVOKED", Scope.GLOBAL, ("agent",), Kind.RECORD, Engine.READ, "from where on a key no longer speaks"),
+    Family("DEAD", Scope.GLOBAL, ("seq",), Kind.RECORD, Engine.WRITE, "an event that a fold could not take"),
     Family("META", Scope.GLOBAL, ("name",), Kind.RAW, Engine.BOTH, "cursor, versions, format, log id"),
 )
 

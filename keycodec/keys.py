@@ -6,7 +6,7 @@ are 64 lower-case hex digits.  Source: docs/format-keys.md.
 
 from collections.abc import Iterable
 
-from keycodec.grammar import COLON, SEPARATOR, encode_hex_id, encode_name, encode_predicate, encode_subject
+from keycodec.grammar import COLON, SEPARATOR, encode_hex_id, encode_name, encode_predicate, encode_seq, encode_subject
 
 _H = SEPARATOR + b"H:"
 _S = SEPARATOR + b"S:"
@@ -20,6 +20,7 @@ _VT = SEPARATOR + b"VT:"
 _EVENT = SEPARATOR + b"EVENT:"
 _HASH_SUBJECT = SEPARATOR + b"HASH_SUBJECT:"
 _SUBJECTS = SEPARATOR + b"SUBJECTS:"
+_DEAD = SEPARATOR + b"DEAD:"
 _META = SEPARATOR + b"META:"
 
 
@@ -153,6 +154,16 @@ def known_subject_key(subject: str) -> bytes:
 def known_subject_prefix(start: str = "") -> bytes:
     """Known subjects that begin with start, in byte order; all of them if it is empty."""
     return _SUBJECTS + (encode_subject(start) if start else b"")
+
+
+def dead_letter_key(seq: int) -> bytes:
+    """``NUL DEAD:{seq}``."""
+    return _DEAD + encode_seq(seq)
+
+
+def dead_letter_prefix() -> bytes:
+    """All events that a fold could not take, in log order."""
+    return _DEAD
 
 
 def meta_key(name: str) -> bytes:

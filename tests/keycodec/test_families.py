@@ -9,20 +9,14 @@ import pytest
 
 import keycodec
 import model
-from keycodec import FAMILIES, FAMILY_BY_TAG, Family, Scope
+from keycodec import FAMILIES, FAMILY_BY_TAG, KEY_BYTES_MAX, Engine, Kind
+from keycodec.grammar import COMPONENTS
 from tests.keycodec.cases import CASES, Case, longest_parts
 
 ROOT: Final = Path(__file__).parents[2]
 GOLDEN: Final = json.loads((ROOT / "tests" / "golden" / "keys-v1.json").read_text("utf-8"))
 PAGE: Final = (ROOT / "docs" / "format-keys.md").read_text("utf-8")
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.tag)
-
-
-def pattern_of(family: Family) -> str:
-    """The key as the page writes it."""
-    subject = "{subject}" if family.scope is Scope.SUBJECT else ""
-    parts = ":".join(f"{{{name}}}" for name in family.components)
-    return f"{subject}\\x00{family.tag}:{parts}"
 
 
 def test_every_family_has_one_row_and_one_builder() -> None:
@@ -37,9 +31,27 @@ def test_every_public_builder_is_covered() -> None:
     assert covered | {"subject_prefix", "family_prefix"} == public
 
 
-def test_only_the_last_part_of_a_suffix_varies_in_width() -> None:
+def test_every_component_is_known_and_used() -> None:
+    assert {name for family in FAMILIES for name in family.components} == set(COMPONENTS)
+
+
+def test_no_component_takes_the_rest_of_a_key_but_the_last() -> None:
     for family in FAMILIES:
-        assert set(family.components[:-1]) <= {"hash", "agent"}, family.tag
+        for name in family.components[:-1]:
+            assert COMPONENTS[name].is_fixed or name in ("subject", "predicate"), family.tag
+
+
+def test_posting_lists_are_kept_by_the_engine_that_has_them() -> None:
+    assert {family.engine for family in FAMILIES if family.kind is Kind.POSTINGS} == {Engine.READ}
+
+
+def test_each_engine_keeps_its_own_meta_rows_and_no_others() -> None:
+    assert [family.tag for family in FAMILIES if family.engine is Engine.BOTH] == ["META"]
+
+
+@each_case
+def test_the_longest_key_of_the_table_is_the_longest_that_is_built_and_fits(case: Case) -> None:
+    assert len(case.build(*longest_parts(case))) == case.family.key_bytes_max <= KEY_BYTES_MAX
 
 
 @each_case
@@ -59,10 +71,18 @@ def test_limits_are_those_of_the_model() -> None:
     assert keycodec.PREDICATE_BYTES_MAX == model.PREDICATE_BYTES_MAX == 128
 
 
-def test_the_page_lists_exactly_the_families_with_value_and_engine() -> None:
-    rows = re.findall(r"^\| `(.+?)` \| (\w+) \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)
-    listed = [(key, value, engine) for key, value, engine, _ in rows]
-    assert listed == [(pattern_of(family), family.kind.value, family.engine.value) for family in FAMILIES]
+def test_the_page_lists_exactly_the_families_with_value_engine_and_longest_key() -> None:
+    rows = re.findall(r"^\| `(.+?)` \| (\w+) \| (\w+) \| (\d+) \| .+ \|$", PAGE, re.MULTILINE)
+    told = [(one.pattern, one.kind.value, one.engine.value, str(one.key_bytes_max)) for one in FAMILIES]
+    assert rows == told
+
+
+def test_the_page_lists_exactly_the_components() -> None:
+    grammar = PAGE.partition("\n## Grammar\n")[2].partition("\n## ")[0]
+    names = [
+        name for row in re.findall(r"^\| ([a-z_, ]+) \| .+ \|$", grammar, re.MULTILINE) for name in row.split(", ")
+    ]
+    assert sorted(names) == sorted({"part", *COMPONENTS})
 
 
 def test_the_worked_example_of_the_page_is_the_golden_key() -> None:
@@ -70,6 +90,7 @@ def test_the_worked_example_of_the_page_is_the_golden_key() -> None:
     assert [line.replace(" ", "") for line in shown] == [GOLDEN["SP"]["key"]]
 
 
-def test_the_page_states_the_length_of_the_longest_key() -> None:
-    longest = max(len(case.build(*longest_parts(case))) for case in CASES)
-    assert f"The longest key has {longest} bytes" in PAGE
+def test_the_page_states_the_length_of_the_longest_key_of_each_engine() -> None:
+    for engine, name in ((Engine.WRITE, "RocksDB"), (Engine.READ, "LMDB")):
+        family = max((one for one in FAMILIES if one.engine is engine), key=lambda one: one.key_bytes_max)
+        assert f"The longest key in {name} has {family.key_bytes_max} bytes (`{family.tag}`)" in PAGE
