@@ -1,11 +1,18 @@
-"""Content by hash, and hash to subject: families H and HASH_SUBJECT."""
+"""Content by hash, and hash to subject: families H and HASH_SUBJECT.
+
+A row is written at version 2 and read at 1 and 2.  Who needs only position,
+time and signers reads a head: the same row with the event left as the bytes
+that it is stored as; who has those bytes already writes a head, and the event
+is neither decoded nor encoded.
+"""
 
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
-from keycodec import assertion_key, assertion_keys, hash_subject_key
+from keycodec import AssertionKeys, assertion_key, assertion_keys, hash_subject_key
 from model import Assertion, Signature, SignedEvent
 from stores.kv import Reader
 from stores.records import RecordCodec
@@ -13,11 +20,15 @@ from stores.staging import Staging
 
 
 class RowSignature(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """A signature and the position of the event that brought it."""
+    """Who signed, and the position of the event that brought it.
+
+    bundle: the hash of the bundle event that vouches in place of an own signature, which is then empty.
+    """
 
     agent: bytes
     signature: bytes
     seq: int
+    bundle: bytes | None = None
 
 
 class AssertionRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -29,11 +40,72 @@ class AssertionRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     time: int
 
     def signed(self, digest: bytes) -> SignedEvent:
-        """The envelope's content, with every signature that has joined."""
-        return SignedEvent(self.event, digest, tuple(Signature(s.agent, s.signature) for s in self.signatures))
+        """The envelope's content, with every own signature that has joined."""
+        own = tuple(Signature(s.agent, s.signature) for s in self.signatures if s.bundle is None)
+        return SignedEvent(self.event, digest, own)
 
 
-_CODEC: Final = RecordCodec(AssertionRow, version=1)
+class AssertionHead(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The same row with its event unread: msgpack, as the log's record holds it."""
+
+    event: Raw
+    signatures: tuple[RowSignature, ...]
+    seq: int
+    time: int
+
+
+class _SignatureV1(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    agent: bytes
+    signature: bytes
+    seq: int
+
+
+class _RowV1(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    event: Assertion
+    signatures: tuple[_SignatureV1, ...]
+    seq: int
+    time: int
+
+
+class _HeadV1(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    event: Raw
+    signatures: tuple[_SignatureV1, ...]
+    seq: int
+    time: int
+
+
+_decode_row_v1 = msgspec.msgpack.Decoder(_RowV1).decode
+_decode_head_v1 = msgspec.msgpack.Decoder(_HeadV1).decode
+
+
+def decode_assertion_compat(fields: bytes) -> AssertionRow:
+    """Read the fields of a row of version 1, whose signatures knew no bundles.
+
+    fields: the value without its version byte.
+    Raises: msgspec.DecodeError for a wrong shape or trailing bytes, which the codec translates.
+    """
+    row = _decode_row_v1(fields)
+    return AssertionRow(row.event, _without_bundles(row.signatures), row.seq, row.time)
+
+
+def _decode_head_compat(fields: bytes) -> AssertionHead:
+    head = _decode_head_v1(fields)
+    return AssertionHead(head.event, _without_bundles(head.signatures), head.seq, head.time)
+
+
+def _without_bundles(signatures: Iterable[_SignatureV1]) -> tuple[RowSignature, ...]:
+    return tuple(RowSignature(s.agent, s.signature, s.seq) for s in signatures)
+
+
+_CODEC: Final = RecordCodec(AssertionRow, version=2, older={1: decode_assertion_compat})
+_HEAD: Final = RecordCodec(AssertionHead, version=2, older={1: _decode_head_compat})
+
+_SIGNATURE_BYTES_MIN: Final = 64  # an agent's key of 32, and a signature or the hash of a bundle
+
+
+def decode_assertion(data: bytes) -> AssertionRow:
+    """A row as AssertionStore.stored gives it.  Raises: UnsupportedValue."""
+    return _CODEC.decode(data)
 
 
 class AssertionStore:
@@ -51,6 +123,26 @@ class AssertionStore:
         """Several assertions of a subject, in the order asked."""
         found = self._reader.get_many(assertion_keys(subject, digests))
         return [None if data is None else _CODEC.decode(data) for data in found]
+
+    def head(self, keys: AssertionKeys) -> AssertionHead | None:
+        """Position, time and signers of an assertion whose keys are at hand, with the event unread."""
+        data = self._reader.get(keys.assertion)
+        return None if data is None else _HEAD.decode(data)
+
+    def heads(self, subject: str, digests: Iterable[bytes]) -> list[AssertionHead | None]:
+        """The heads of several assertions of a subject, in the order asked."""
+        found = self._reader.get_many(assertion_keys(subject, digests))
+        return [None if data is None else _HEAD.decode(data) for data in found]
+
+    def stored(self, subject: str, digest: bytes, *, signatures_max: int) -> bytes | None:
+        """One assertion as it is stored, with no more than so many of its signatures, the first ones."""
+        data = self._reader.get(assertion_key(subject, digest.hex()))
+        if data is None or len(data) < signatures_max * _SIGNATURE_BYTES_MIN:
+            return data
+        head = _HEAD.decode(data)
+        if len(head.signatures) <= signatures_max:
+            return data
+        return _HEAD.encode(AssertionHead(head.event, head.signatures[:signatures_max], head.seq, head.time))
 
     def subject_of(self, digest: bytes) -> str | None:
         """The subject of the assertion with this hash."""
@@ -76,3 +168,12 @@ class AssertionWriter(AssertionStore):
         subject = row.event.subject
         self._staging.put(assertion_key(subject, hash_hex), _CODEC.encode(row))
         self._staging.put(hash_subject_key(hash_hex), subject.encode("utf-8"))
+
+    def put_raw(self, keys: AssertionKeys, head: AssertionHead) -> None:
+        """As put, for an event that is at hand as msgpack.
+
+        keys: those of the event's own subject and hash.  head.event: as msgspec encodes the struct; the same
+        bytes are stored as put would store.
+        """
+        self._staging.put(keys.assertion, _HEAD.encode(head))
+        self._staging.put(keys.hash_subject, keys.subject)

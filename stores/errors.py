@@ -14,7 +14,7 @@ class StoreLocked(StoreError):
 
 
 class StoreClosed(StoreError):
-    """The store, or the snapshot, was closed."""
+    """The store, or the snapshot, was closed, by its holder or by a bound of the store's."""
 
     code = "store-closed"
 
@@ -23,6 +23,18 @@ class StoreFailed(StoreError):
     """An engine could not read or write; the store refuses work until it is reopened."""
 
     code = "store-failed"
+
+
+class StoreFull(StoreFailed):
+    """The disk, or a quota on it, has no room; the store refuses work until it is reopened with room."""
+
+    code = "disk-full"
+
+
+class InvalidBatch(StoreError):
+    """A batch that the engine cannot keep: a key of a length that it has no room for, lists where it has none."""
+
+    code = "invalid-batch"
 
 
 class MapFull(StoreError):

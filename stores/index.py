@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from keycodec import (
+    AssertionKeys,
     known_subject_key,
     known_subject_prefix,
     pair_postings_key,
@@ -26,34 +27,39 @@ class Posting(NamedTuple):
 
 
 class IndexStore:
-    """Reads posting lists and known subjects."""
+    """Reads posting lists and known subjects.  after is an exclusive start, to resume a page."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def of_pair(self, subject: str, predicate: str, *, count_max: int) -> list[Posting]:
+    def of_pair(self, subject: str, predicate: str, *, after: Posting | None = None, count_max: int) -> list[Posting]:
         """The pair's assertions in log order, at most count_max."""
-        entries = self._reader.postings(pair_postings_key(subject, predicate), count_max=count_max)
-        return [Posting(*_POSTING.unpack(entry)) for entry in entries]
+        return self._postings(pair_postings_key(subject, predicate), after, count_max)
 
-    def of_subject(self, subject: str, *, count_max: int) -> list[Posting]:
+    def of_subject(self, subject: str, *, after: Posting | None = None, count_max: int) -> list[Posting]:
         """The subject's assertions in log order, at most count_max."""
-        entries = self._reader.postings(subject_postings_key(subject), count_max=count_max)
-        return [Posting(*_POSTING.unpack(entry)) for entry in entries]
+        return self._postings(subject_postings_key(subject), after, count_max)
 
     def pair_count(self, subject: str, predicate: str) -> int:
         """How many assertions the pair has."""
         return self._reader.posting_count(pair_postings_key(subject, predicate))
 
-    def predicates(self, subject: str, *, count_max: int) -> list[str]:
-        """The predicates that the subject has claims about, in byte order."""
-        keys = self._reader.posting_keys(pair_postings_prefix(subject), count_max=count_max)
-        return [parse(key).parts[0] for key in keys]
+    def predicates(self, subject: str, *, after: str | None = None, count_max: int) -> list[str]:
+        """The predicates that the subject has claims about, in byte order, at most count_max."""
+        start = None if after is None else pair_postings_key(subject, after)
+        keys = self._reader.posting_keys(pair_postings_prefix(subject), after=start, count_max=count_max)
+        return [parse(key).text("predicate") for key in keys]
 
-    def subjects(self, start: str = "", *, count_max: int) -> Iterator[str]:
-        """Known subjects that begin with start, in byte order."""
-        for key, _ in self._reader.scan(known_subject_prefix(start), count_max=count_max):
-            yield parse(key).parts[0]
+    def subjects(self, start: str = "", *, after: str | None = None, count_max: int) -> Iterator[str]:
+        """Known subjects that begin with start, in byte order, at most count_max."""
+        last = None if after is None else known_subject_key(after)
+        for key, _ in self._reader.scan(known_subject_prefix(start), after=last, count_max=count_max):
+            yield parse(key).text("subject")
+
+    def _postings(self, key: bytes, after: Posting | None, count_max: int) -> list[Posting]:
+        start = None if after is None else _POSTING.pack(*after)
+        entries = self._reader.postings(key, after=start, count_max=count_max)
+        return [Posting(*_POSTING.unpack(entry)) for entry in entries]
 
 
 class IndexWriter(IndexStore):
@@ -69,3 +75,10 @@ class IndexWriter(IndexStore):
         self._staging.add_posting(subject_postings_key(subject), entry)
         self._staging.add_posting(pair_postings_key(subject, predicate), entry)
         self._staging.put(known_subject_key(subject), b"")
+
+    def add_keys(self, keys: AssertionKeys, seq: int, digest: bytes) -> None:
+        """As add, for an assertion whose keys are at hand."""
+        entry = _POSTING.pack(seq, digest)
+        self._staging.add_posting(keys.subject_postings, entry)
+        self._staging.add_posting(keys.pair_postings, entry)
+        self._staging.put(keys.known_subject, b"")

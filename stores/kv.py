@@ -1,18 +1,25 @@
-"""The seam between state and engines: readers, snapshots, batches, and the KV protocol.
+"""The seam between state and engines: readers, snapshots, batches, and the KV protocols.
 
 Rows are bytes under a key.  Posting lists are sets of fixed-size entries under
 a key, read in byte order; adding to one costs the same whatever its length.
+Lists are an optional capability: RowKV is a store without them, KV one with.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final, Protocol, Self
+
+from keycodec import KEY_BYTES_MAX, meta_key
+from stores.errors import InvalidBatch
 
 POSTING_BYTES: Final = 40  # u64 big endian position, then a 32-byte hash
 SCAN_COUNT_MAX: Final = 100_000  # a page: bounds the memory of one call
 
+_CURSOR_KEY: Final = meta_key("cursor")
 
-class Reader(Protocol):
-    """Reads rows and posting lists.  What it returns are copies and outlive it."""
+
+class RowReader(Protocol):
+    """Reads rows.  What it returns are copies and outlive it."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
@@ -22,6 +29,10 @@ class Reader(Protocol):
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """Rows under prefix in key order, at most count_max; after is an exclusive start, to resume a page."""
+
+
+class PostingReader(Protocol):
+    """Reads posting lists."""
 
     def postings(self, key: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
         """Entries in byte order, at most count_max; after is an exclusive start."""
@@ -33,8 +44,19 @@ class Reader(Protocol):
         """The keys under prefix that have a list, in key order."""
 
 
-class Snapshot(Reader, Protocol):
-    """A reader of one moment.  Close it soon: an old moment keeps its pages from being used again."""
+class Reader(RowReader, PostingReader, Protocol):
+    """Reads rows and posting lists."""
+
+
+class RowSnapshot(RowReader, Protocol):
+    """A reader of one moment.  Close it soon: an old moment keeps its pages from being used again.
+
+    Every read raises StoreClosed once it was closed, by its holder or, after a bound of the store's, by the store.
+    """
+
+    @property
+    def position(self) -> int:
+        """How many events it has folded: the META cursor row; 0 in a new store."""
 
     def close(self) -> None:
         """Let the moment go.  A second call does nothing."""
@@ -42,6 +64,10 @@ class Snapshot(Reader, Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+class Snapshot(RowSnapshot, PostingReader, Protocol):
+    """A reader of one moment of rows and lists."""
 
 
 class Batch:
@@ -67,17 +93,53 @@ class Batch:
         self.postings.setdefault(key, set()).add(entry)
 
 
-class KV(Protocol):
-    """An engine, or a pair of them.  One thread commits; any thread takes snapshots."""
+class RowKV(Protocol):
+    """An engine of rows alone: a batch with postings is refused.  One thread commits; any thread takes snapshots."""
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> RowSnapshot:
         """The state after the last commit.  Raises: StoreClosed; StoreFailed."""
 
     def commit(self, batch: Batch) -> None:
-        """Make a batch durable, then visible; all of it or nothing.  Raises: StoreFailed; StoreClosed."""
+        """Make a batch durable, then visible; all of it or nothing.
+
+        Raises: InvalidBatch, and nothing has happened; StoreFull or StoreFailed, and the store takes no
+        more until it is reopened; StoreClosed.
+        """
+
+    def checkpoint(self, folder: Path) -> None:
+        """Copy the last commit into a folder, which must not exist yet; it is whole and durable when it appears.
+
+        The copy opens like the original and shares no fate with it.  Commits go on meanwhile, apart from
+        a short pause; a crash leaves nothing under the folder's name.
+        Raises: FileExistsError; StoreFull; StoreFailed; StoreClosed.
+        """
 
     def size_bytes(self) -> int:
         """Roughly what the store takes on disk."""
 
     def close(self) -> None:
-        """Close it.  A second call does nothing."""
+        """Close it; snapshots that are still held refuse further reads.  A second call does nothing."""
+
+
+class KV(RowKV, Protocol):
+    """An engine of rows and posting lists, or a pair of engines."""
+
+    def snapshot(self) -> Snapshot:
+        """The state after the last commit.  Raises: StoreClosed; StoreFailed."""
+
+
+def check_keys(batch: Batch) -> None:
+    """Refuse keys that not every engine can keep, before anything is written.
+
+    Raises: InvalidBatch for a key that is empty or longer than KEY_BYTES_MAX.
+    """
+    for keys in (batch.rows, batch.postings):
+        if keys and (b"" in keys or len(max(keys, key=len)) > KEY_BYTES_MAX):
+            bad = next(key for key in keys if not 1 <= len(key) <= KEY_BYTES_MAX)
+            raise InvalidBatch(f"a key has {len(bad)} bytes; expected 1 to {KEY_BYTES_MAX}: {bad!r:.80}")
+
+
+def position_of(reader: RowReader) -> int:
+    """The META cursor row: how many events a state has folded."""
+    data = reader.get(_CURSOR_KEY)
+    return int.from_bytes(data or b"", "little")

@@ -8,6 +8,8 @@ from keycodec import meta_key, meta_prefix, parse
 from stores.kv import Reader
 from stores.staging import Staging
 
+LAST_KEY: Final = meta_key("last")  # no part of a state's digest
+
 _CURSOR: Final = struct.Struct("<Q")
 _FOLD_PREFIX: Final = "fold."
 _META_COUNT_MAX: Final = 1000
@@ -23,6 +25,15 @@ class MetaStore:
         """The seq of the next event to fold: all before it are in the state, none after."""
         data = self._reader.get(meta_key("cursor"))
         return 0 if data is None else int(_CURSOR.unpack(data)[0])
+
+    def start(self) -> int:
+        """The seq of the first event that this state has, or will have, folded."""
+        data = self._reader.get(meta_key("start"))
+        return 0 if data is None else int(_CURSOR.unpack(data)[0])
+
+    def last(self) -> bytes | None:
+        """What tells the last folded frame from every other at its seq; None if nothing is folded."""
+        return self._reader.get(LAST_KEY)
 
     def log_id(self) -> bytes | None:
         """The id of the log that this state is a fold of; None in a new store."""
@@ -48,8 +59,14 @@ class MetaWriter(MetaStore):
         """Set the seq of the next event to fold."""
         self._staging.put(meta_key("cursor"), _CURSOR.pack(seq))
 
-    def put_origin(self, log_id: bytes, fold_versions: dict[str, int]) -> None:
-        """Bind a new store to its log and folds."""
+    def put_last(self, mark: bytes) -> None:
+        """Set what tells the last folded frame from every other at its seq."""
+        self._staging.put(LAST_KEY, mark)
+
+    def put_origin(self, log_id: bytes, fold_versions: dict[str, int], start: int = 0) -> None:
+        """Bind a new store to its log and folds, from the event at start on."""
         self._staging.put(meta_key("log"), log_id)
+        if start:
+            self._staging.put(meta_key("start"), _CURSOR.pack(start))
         for name, version in sorted(fold_versions.items()):
             self._staging.put(meta_key(_FOLD_PREFIX + name), str(version).encode())

@@ -1,10 +1,14 @@
 """What a fold sees: the state as it will be, read through the writes collected so far."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 from heapq import merge
+from typing import Final
 
-from keycodec import UnknownKey, family_prefix
+from keycodec import UnknownKey, family_prefix, prefix_end
 from stores.kv import Batch, Reader
+
+_INSERTED_SINGLY: Final = 8  # so many keys or more are sorted in together
 
 
 class Staging:
@@ -12,20 +16,24 @@ class Staging:
 
     def __init__(self, base: Reader) -> None:
         self._base = base
-        self._staged: dict[bytes, set[bytes]] = {}  # row keys by family prefix, so that a scan finds its own
         self.batch = Batch()
+        self._rows = self.batch.rows
+        # Row keys by family prefix, so that a scan finds its own.  Most batches are never scanned, so keys
+        # are sorted in when a scan comes.
+        self._staged: dict[bytes, list[bytes]] = {}
+        self._unsorted: list[bytes] = []
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a row."""
-        if key not in self.batch.rows:
-            self._staged.setdefault(family_prefix(key), set()).add(key)
-        self.batch.put(key, value)
+        if key not in self._rows:
+            self._unsorted.append(key)
+        self._rows[key] = value
 
     def delete(self, key: bytes) -> None:
         """Remove a row."""
-        if key not in self.batch.rows:
-            self._staged.setdefault(family_prefix(key), set()).add(key)
-        self.batch.delete(key)
+        if key not in self._rows:
+            self._unsorted.append(key)
+        self._rows[key] = None
 
     def add_posting(self, key: bytes, entry: bytes) -> None:
         """Add an entry to a posting list."""
@@ -33,7 +41,7 @@ class Staging:
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
-        rows = self.batch.rows
+        rows = self._rows
         return rows[key] if key in rows else self._base.get(key)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -47,21 +55,45 @@ class Staging:
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan."""
-        rows = self.batch.rows
-        staged = sorted(key for key in self._staged_near(prefix) if _is_in(key, prefix, after))
-        # Rows that the batch deletes are read from below and left out, so ask for that many more.
-        below = self._base.scan(prefix, after=after, count_max=count_max + len(staged))
-        kept = ((key, value) for key, value in below if key not in rows)
-        on_top = ((key, value) for key in staged if (value := rows[key]) is not None)
-        for _, pair in zip(range(count_max), merge(kept, on_top), strict=False):
+        rows = self._rows
+        on_top = ((key, value) for key in self._staged_under(prefix, after) if (value := rows[key]) is not None)
+        for _, pair in zip(range(count_max), merge(self._below(prefix, after, count_max), on_top), strict=False):
             yield pair
 
-    def _staged_near(self, prefix: bytes) -> Iterable[bytes]:
-        """Staged row keys that may lie under prefix."""
-        try:
-            return self._staged.get(family_prefix(prefix), ())
-        except UnknownKey:  # wider than one family
-            return self.batch.rows
+    def _below(self, prefix: bytes, after: bytes | None, count: int) -> Iterator[tuple[bytes, bytes]]:
+        """Rows of the base that the batch does not touch, read on as long as they are asked for."""
+        while count > 0:
+            page = list(self._base.scan(prefix, after=after, count_max=count))
+            yield from (pair for pair in page if pair[0] not in self._rows)
+            if len(page) < count:
+                return
+            after = page[-1][0]
+
+    def _staged_under(self, prefix: bytes, after: bytes | None) -> list[bytes]:
+        """Staged row keys under prefix, past after, in key order."""
+        self._sort_in()
+        bucket = _bucket(prefix)
+        keys = self._staged.get(bucket, []) if bucket else sorted(self._rows)  # none: wider than one family
+        start = (
+            bisect_left(keys, prefix) if after is None else max(bisect_right(keys, after), bisect_left(keys, prefix))
+        )
+        end = prefix_end(prefix)
+        return keys[start : len(keys) if end is None else bisect_left(keys, end)]
+
+    def _sort_in(self) -> None:
+        """Put the keys that came since the last scan in their places."""
+        fresh: dict[bytes, list[bytes]] = {}
+        for key in self._unsorted:
+            fresh.setdefault(_bucket(key), []).append(key)
+        self._unsorted.clear()
+        for bucket, keys in fresh.items():
+            staged = self._staged.setdefault(bucket, [])
+            if len(keys) < _INSERTED_SINGLY:
+                for key in keys:
+                    insort(staged, key)
+            else:
+                staged.extend(keys)
+                staged.sort()
 
     def postings(self, key: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
         """As Reader.postings."""
@@ -84,6 +116,14 @@ class Staging:
         keys = set(self._base.posting_keys(prefix, after=after, count_max=count_max))
         keys.update(key for key in self.batch.postings if _is_in(key, prefix, after))
         return sorted(keys)[:count_max]
+
+
+def _bucket(key: bytes) -> bytes:
+    """The part of a key up to its tag's colon; empty for a key that is not of that form."""
+    try:
+        return family_prefix(key)
+    except UnknownKey:
+        return b""
 
 
 def _is_in(key: bytes, prefix: bytes, after: bytes | None) -> bool:

@@ -1,16 +1,18 @@
 """Materialized views: a pair's answer, computed when it changed: family MV.
 
 The record types of an answer live here, because a view keeps one whole; the
-lenses that make them are episteme's.
+lenses that make them are episteme's.  A view is written from what is stored
+already: values as they were spelled, and the winner's row, as msgpack.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from keycodec import view_key
 from model import AnyValue
-from stores.assertion import AssertionRow
+from stores.assertion import AssertionRow, decode_assertion
 from stores.kv import Reader
 from stores.records import RecordCodec
 from stores.staging import Staging
@@ -45,7 +47,10 @@ class Resolution(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 class ViewRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A pair's answer under its default lens, as of the event at seq, the last that touched the pair."""
+    """A pair's answer under its default lens, as of the event at seq, the last that touched the pair.
+
+    The winner has as many signatures as an envelope holds: the answer's can be sent as it is.
+    """
 
     resolution: Resolution
     groups_count: int
@@ -54,7 +59,54 @@ class ViewRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     time: int
 
 
-_CODEC: Final = RecordCodec(ViewRow, version=1)
+class RawGroup(Struct, frozen=True, array_like=True, gc=False):
+    """A GroupRow whose value is still msgpack."""
+
+    value: Raw
+    share: float
+    support: int
+    best_tier: int
+    votes_micros: int
+    hashes: Sequence[bytes]
+    hashes_count: int
+
+
+class RawResolution(Struct, frozen=True, array_like=True, gc=False):
+    """A Resolution of raw groups."""
+
+    lens: str
+    lens_version: int
+    status: Status
+    winner: bytes | None
+    confidence: float
+    conflict: float
+    margin: float | None
+    candidates_count: int
+    groups: Sequence[RawGroup]
+
+
+class RawView(Struct, frozen=True, array_like=True, gc=False):
+    """A view as it is written: the winner is its row's stored value."""
+
+    resolution: RawResolution
+    groups_count: int
+    winner: bytes | None
+    seq: int
+    time: int
+
+
+class _Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A view as it is read."""
+
+    resolution: Resolution
+    groups_count: int
+    winner: bytes | None
+    seq: int
+    time: int
+
+
+_RAW: Final = RecordCodec(RawView, version=2)
+_STORED: Final = RecordCodec(_Stored, version=2)
 
 
 class ViewStore:
@@ -66,7 +118,11 @@ class ViewStore:
     def get(self, subject: str, predicate: str) -> ViewRow | None:
         """The pair's view."""
         data = self._reader.get(view_key(subject, predicate))
-        return None if data is None else _CODEC.decode(data)
+        if data is None:
+            return None
+        view = _STORED.decode(data)
+        winner = None if view.winner is None else decode_assertion(view.winner)
+        return ViewRow(view.resolution, view.groups_count, winner, view.seq, view.time)
 
 
 class ViewWriter(ViewStore):
@@ -76,6 +132,6 @@ class ViewWriter(ViewStore):
         super().__init__(staging)
         self._staging = staging
 
-    def put(self, subject: str, predicate: str, row: ViewRow) -> None:
+    def put(self, subject: str, predicate: str, view: RawView) -> None:
         """Set the pair's view."""
-        self._staging.put(view_key(subject, predicate), _CODEC.encode(row))
+        self._staging.put(view_key(subject, predicate), _RAW.encode(view))

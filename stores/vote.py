@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from keycodec import (
     live_vote_key,
+    live_vote_prefix,
+    parse,
     vote_count_key,
     vote_key,
     vote_prefix,
@@ -95,15 +97,24 @@ class VoteStore:
         data = self._reader.get(vote_key(subject, assertion_hex, vote_hex))
         return None if data is None else _VOTE.decode(data)
 
-    def votes(self, subject: str, assertion_hex: str, *, count_max: int) -> Iterator[VoteRow]:
-        """All votes on an assertion, live or not, in hash order."""
-        for _, data in self._reader.scan(vote_prefix(subject, assertion_hex), count_max=count_max):
+    def votes(self, subject: str, assertion_hex: str, *, after: str | None = None, count_max: int) -> Iterator[VoteRow]:
+        """All votes on an assertion, live or not, in hash order, at most count_max; after is an exclusive hash."""
+        start = None if after is None else vote_key(subject, assertion_hex, after)
+        for _, data in self._reader.scan(vote_prefix(subject, assertion_hex), after=start, count_max=count_max):
             yield _VOTE.decode(data)
 
     def live(self, subject: str, assertion_hex: str, agent_hex: str) -> LiveVote | None:
         """The agent's live vote on an assertion."""
         data = self._reader.get(live_vote_key(subject, assertion_hex, agent_hex))
         return None if data is None else _LIVE.decode(data)
+
+    def live_votes(
+        self, subject: str, assertion_hex: str, *, after: str | None = None, count_max: int
+    ) -> Iterator[tuple[str, LiveVote]]:
+        """Agents with their live votes on an assertion, in agent order, at most count_max; after is exclusive."""
+        start = None if after is None else live_vote_key(subject, assertion_hex, after)
+        for key, data in self._reader.scan(live_vote_prefix(subject, assertion_hex), after=start, count_max=count_max):
+            yield parse(key).text("agent"), _LIVE.decode(data)
 
     def tally(self, subject: str, assertion_hex: str) -> Tally:
         """The totals of an assertion."""

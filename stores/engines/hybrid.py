@@ -15,26 +15,29 @@ Source: docs/decisions/0002-atomic-pair.md.
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from heapq import merge
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, Self
 
-import msgspec
-
-from keycodec import Engine, Kind, family_of, meta_key, meta_prefix
+from keycodec import Engine, engine_of, meta_key, meta_prefix
+from stores.engines.folders import appearing
 from stores.engines.lmdb import LmdbEngine, LmdbSnapshot
+from stores.engines.pair_folder import READ, WRITE, opening, seal
+from stores.engines.redo import decode_redo, encode_redo, split
 from stores.engines.rocks import RocksEngine, RocksSnapshot
-from stores.errors import MapFull, StoreClosed, StoreError, StoreFailed, UnsupportedStore
-from stores.kv import Batch
+from stores.engines.views import View, Views
+from stores.errors import MapFull, StoreClosed, StoreError, StoreFailed, StoreFull, UnsupportedStore
+from stores.kv import Batch, check_keys
 
 FORMAT_VERSION: Final = b"1"
-GROW_WAIT_S: Final = 30.0  # how long a full map waits for readers to finish before the commit fails
 
 _FORMAT_KEY: Final = meta_key("format")
 _COMMIT_KEY: Final = meta_key("commit")
 _REDO_KEY: Final = meta_key("redo")
 _LOG_KEY: Final = meta_key("log")
 _COMMIT: Final = struct.Struct("<Q")
+_READ: Final = Engine.READ
 
 # Rows that belong to the pair's own bookkeeping and not to the state it keeps.
 BOOKKEEPING_KEYS: Final = frozenset((_COMMIT_KEY, _REDO_KEY, _FORMAT_KEY))
@@ -45,16 +48,26 @@ class WriteEngine(Protocol):
 
     def snapshot(self) -> RocksSnapshot: ...
     def commit(self, batch: Batch) -> None: ...
+    def flush(self) -> None: ...
+    def copy(self, folder: Path) -> None: ...
     def size_bytes(self) -> int: ...
     def close(self) -> None: ...
+
+
+class PageCopy(Protocol):
+    """LMDB's file of one moment, to be copied."""
+
+    def copy(self, folder: Path) -> None: ...
 
 
 class ReadEngine(Protocol):
     """What the pair needs of the read-heavy engine."""
 
     def snapshot(self) -> LmdbSnapshot: ...
-    def commit(self, batch: Batch) -> None: ...
+    def apply(self, batch: Batch) -> None: ...
+    def is_crowded(self) -> bool: ...
     def grow(self) -> None: ...
+    def pages(self) -> tuple[LmdbSnapshot, PageCopy]: ...
     def size_bytes(self) -> int: ...
     def close(self) -> None: ...
 
@@ -62,50 +75,36 @@ class ReadEngine(Protocol):
 class StoreOptions(NamedTuple):
     """Bounds of the two engines."""
 
-    memory_bytes: int = 128 * 1024 * 1024  # RocksDB's cache and buffers; LMDB uses the page cache
-    map_bytes: int = 1024 * 1024 * 1024  # LMDB's first map: address space, not disk; it doubles when full
-
-
-class _Redo(msgspec.Struct, array_like=True, frozen=True):
-    """The read engine's part of the last commit."""
-
-    number: int
-    rows: list[tuple[bytes, bytes | None]]
-    postings: list[tuple[bytes, list[bytes]]]
-
-
-class _View:
-    """One moment of both engines, shared by the readers that came while it was the newest."""
-
-    def __init__(self, write: RocksSnapshot, read: LmdbSnapshot) -> None:
-        self.write = write
-        self.read = read
-        self.readers = 0
-        self.retired = False
-
-    def close(self) -> None:
-        self.write.close()
-        self.read.close()
+    memory_bytes: int = 256 * 1024 * 1024  # RocksDB's blocks, indexes and buffers; LMDB uses the page cache
+    map_bytes: int = 64 * 1024 * 1024 * 1024  # LMDB's first map: address space, not disk; it doubles when full
+    background_jobs: int = 2  # threads that flush and compact RocksDB; for a machine of two cores
+    held_growth_bytes_max: int = 1024 * 1024 * 1024  # what a snapshot that is held may cost LMDB's file on the disk
+    grow_wait_s: float = 5.0  # how long a full map waits for readers before it ends their snapshots
 
 
 class HybridSnapshot:
     """A reader's hold on a view."""
 
-    def __init__(self, view: _View, release: Callable[[_View], None]) -> None:
-        self._view: _View | None = view
+    def __init__(self, view: View, release: Callable[[View], None]) -> None:
+        self._view: View | None = view
         self._release = release
+
+    @property
+    def position(self) -> int:
+        """As RowSnapshot.position; read when the view was made."""
+        return self._held().position
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
         view = self._held()
-        return view.read.get(key) if _is_read(key) else view.write.get(key)
+        return view.read.get(key) if engine_of(key) is _READ else view.write.get(key)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """As Reader.get_many."""
         view = self._held()
         if not keys:
             return []
-        return view.read.get_many(keys) if _is_read(keys[0]) else view.write.get_many(keys)
+        return view.read.get_many(keys) if engine_of(keys[0]) is _READ else view.write.get_many(keys)
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan, over both engines; META rows come from the write engine."""
@@ -140,26 +139,30 @@ class HybridSnapshot:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _held(self) -> _View:
+    def _held(self) -> View:
         if self._view is None:
             raise StoreClosed("the snapshot is closed")
         return self._view
 
 
 class HybridStore:
-    """The pair.  One thread commits; any thread takes snapshots."""
+    """The pair.  One thread commits; any thread takes snapshots and checkpoints."""
 
-    def __init__(self, write: WriteEngine, read: ReadEngine) -> None:
+    def __init__(
+        self,
+        write: WriteEngine,
+        read: ReadEngine,
+        options: StoreOptions = StoreOptions(),  # noqa: B008  (immutable)
+    ) -> None:
         """Bring the two engines together; a redo that LMDB has not seen is applied.
 
-        Raises: StoreFailed if the two do not belong together; UnsupportedStore.
+        Raises: StoreFailed if the two do not belong together; StoreFull; UnsupportedStore.
         """
         self._write = write
         self._read = read
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)  # a view went, or a new one is there
-        self._view: _View | None = None
-        self._open_views = 0
+        self._options = options
+        self._commits = threading.Lock()  # a commit, the fast part of a checkpoint, or the close
+        self._views = Views(options.held_growth_bytes_max)
         self._failure: StoreError | None = None
         self._closed = False
         self._number = self._recover()
@@ -167,30 +170,16 @@ class HybridStore:
 
     @classmethod
     def open(cls, folder: Path, options: StoreOptions = StoreOptions()) -> Self:  # noqa: B008  (immutable)
-        """Open or create the two engines in a folder.  Raises: StoreLocked; StoreFailed; UnsupportedStore."""
-        write = RocksEngine(folder / "write", memory_bytes=options.memory_bytes)
-        try:
-            read = LmdbEngine(folder / "read", map_bytes=options.map_bytes)
-        except BaseException:
-            write.close()
-            raise
-        try:
-            return cls(write, read)
-        except BaseException:
-            read.close()
-            write.close()
-            raise
+        """Open a pair's folder, or make one where there is none or an empty one.
+
+        Raises: StoreLocked; StoreFailed; StoreFull; UnsupportedStore; a folder that is refused is not touched.
+        """
+        with engines(folder, options) as (write, read):
+            return cls(write, read, options)
 
     def snapshot(self) -> HybridSnapshot:
         """The state after the last commit, the same in both engines."""
-        with self._lock:
-            self._idle.wait_for(lambda: self._view is not None or self._closed or self._failure is not None)
-            if self._closed:
-                raise StoreClosed("the store is closed")
-            if self._view is None:
-                raise self._failed()
-            self._view.readers += 1
-            return HybridSnapshot(self._view, self._release)
+        return HybridSnapshot(self._views.hold(), self._views.release)
 
     def commit(self, batch: Batch) -> None:
         """Make a batch durable in both engines, then visible.
@@ -199,45 +188,71 @@ class HybridStore:
         had to grow for it; the store takes no more.  Reopening it either finishes the batch or finds no
         trace of it.
         """
-        if self._closed:
-            raise StoreClosed("the store is closed")
-        if self._failure is not None:
-            raise self._failed()
-        number = self._number + 1
-        own, other = _split(batch)
-        other.put(_COMMIT_KEY, _COMMIT.pack(number))
-        own.put(_COMMIT_KEY, _COMMIT.pack(number))
-        own.put(_REDO_KEY, _encode_redo(number, other))
-        try:
-            self._write.commit(own)
-            self._apply_read(other)
-            self._publish()
-        except StoreError as error:
-            with self._lock:
+        with self._commits:
+            self._check_usable()
+            check_keys(batch)
+            number = self._number + 1
+            own, other = split(batch)
+            other.rows[_COMMIT_KEY] = own.rows[_COMMIT_KEY] = _COMMIT.pack(number)
+            own.rows[_FORMAT_KEY] = FORMAT_VERSION
+            own.rows[_REDO_KEY] = encode_redo(number, other)
+            try:
+                self._make_room()
+                self._write.commit(own)
+                self._apply_read(other)
+                self._publish()
+                self._views.bound(self._read.size_bytes())
+            except StoreError as error:
                 self._failure = error
-                self._idle.notify_all()
-            raise
-        self._number = number
+                self._views.end(self._failed())
+                raise
+            self._number = number
+
+    def checkpoint(self, folder: Path) -> None:
+        """As KV.checkpoint: both parts are of one commit.  RocksDB's tables are linked, LMDB's pages copied.
+
+        A copy that holds LMDB's pages beyond the bounds on snapshots is given up.  Raises: also StoreClosed then.
+        """
+        with appearing(folder) as making:
+            self._check_usable()
+            making.mkdir(mode=0o700)
+            self._write.flush()  # or the pause would be as long as that takes
+            with self._commits:
+                self._check_usable()
+                self._write.copy(making / WRITE)
+                view, pages = self._copy_view()
+            try:
+                pages.copy(making / READ)
+                view.read.check_open()
+            finally:
+                self._views.release(view)
+            seal(making)
 
     def size_bytes(self) -> int:
         """Both engines together."""
         return self._write.size_bytes() + self._read.size_bytes()
 
     def close(self) -> None:
-        """Close both engines; snapshots that are still held must not be used any more."""
-        with self._lock:
+        """Close both engines, after the commit in hand; snapshots that are still held refuse further reads."""
+        with self._commits:
             if self._closed:
                 return
             self._closed = True
-            self._idle.notify_all()
-        try:
-            self._retire()
-        finally:
-            self._read.close()
-            self._write.close()
+            self._views.close(StoreClosed("the store is closed"))
+            try:
+                self._read.close()
+            finally:
+                self._write.close()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed")
+        if self._failure is not None:
+            raise self._failed()
 
     def _failed(self) -> StoreFailed:
-        return StoreFailed(f"the store refuses work until it is reopened: {self._failure}")
+        kind = StoreFull if isinstance(self._failure, StoreFull) else StoreFailed
+        return kind(f"the store refuses work until it is reopened: {self._failure}")
 
     def _recover(self) -> int:
         with self._write.snapshot() as write, self._read.snapshot() as read:
@@ -255,99 +270,69 @@ class HybridStore:
                 f"the engines do not belong together: commit {own} beside {other}; "
                 "remove the state folder, it is rebuilt from the log"
             )
-        self._apply_read(_decode_redo(redo_bytes, own))
+        self._apply_read(decode_redo(redo_bytes, own))
         return own
 
     def _apply_read(self, batch: Batch) -> None:
         """Commit to LMDB, growing its map as often as it takes."""
         while True:
             try:
-                self._read.commit(batch)
+                self._read.apply(batch)
             except MapFull:
-                self._retire()
+                self._views.withdraw(self._options.grow_wait_s)
                 self._read.grow()
             else:
                 return
+
+    def _make_room(self) -> None:
+        """Grow a map that is nearly full while nobody reads, so that no commit has to wait for it."""
+        if self._read.is_crowded() and self._views.withdraw_if_idle():
+            self._read.grow()
+            self._publish()
 
     def _publish(self) -> None:
         """Show the new moment to readers from now on."""
         write = self._write.snapshot()
         try:
-            view = _View(write, self._read.snapshot())
-        except StoreError:
+            view = View(write, self._read.snapshot(), self._read.size_bytes())
+        except BaseException:
             write.close()
             raise
-        with self._lock:
-            old, self._view = self._view, view
-            self._open_views += 1
-            close_old = old is not None and self._drop(old)
-            self._idle.notify_all()
-        if close_old and old is not None:
-            self._close_view(old)
+        self._views.publish(view)
 
-    def _retire(self) -> None:
-        """Take the view away and wait until no reader holds one; new readers wait for the next."""
-        with self._lock:
-            old, self._view = self._view, None
-            close_old = old is not None and self._drop(old)
-        if close_old and old is not None:
-            self._close_view(old)
-        with self._lock:
-            if not self._idle.wait_for(lambda: self._open_views == 0, GROW_WAIT_S):
-                raise StoreFailed(f"readers still hold {self._open_views} views after {GROW_WAIT_S} s")
-
-    def _release(self, view: _View) -> None:
-        with self._lock:
-            view.readers -= 1
-            last = view.retired and view.readers == 0
-        if last:
-            self._close_view(view)
-
-    @staticmethod
-    def _drop(view: _View) -> bool:
-        view.retired = True
-        return view.readers == 0
-
-    def _close_view(self, view: _View) -> None:
-        view.close()
-        with self._lock:
-            self._open_views -= 1
-            self._idle.notify_all()
+    def _copy_view(self) -> tuple[View, PageCopy]:
+        """The last commit's pages, and a view of its own that keeps them: a copy must not hold up other readers."""
+        read, pages = self._read.pages()
+        try:
+            view = View(self._write.snapshot(), read, self._read.size_bytes())
+        except BaseException:
+            read.close()
+            raise
+        self._views.keep(view)
+        return view, pages
 
 
-def _is_read(key: bytes) -> bool:
-    return family_of(key).engine is Engine.READ
-
-
-def _split(batch: Batch) -> tuple[Batch, Batch]:
-    """The write engine's part and the read engine's; META rows go to both."""
-    own, other = Batch(), Batch()
-    own.put(_FORMAT_KEY, FORMAT_VERSION)
-    for key, value in batch.rows.items():
-        engine = family_of(key).engine
-        if engine is not Engine.READ:
-            own.rows[key] = value
-        if engine is not Engine.WRITE:
-            other.rows[key] = value
-    for key, entries in batch.postings.items():
-        assert family_of(key).kind is Kind.POSTINGS, key
-        other.postings[key] = entries
-    return own, other
+@contextmanager
+def engines(folder: Path, options: StoreOptions) -> Iterator[tuple[RocksEngine, LmdbEngine]]:
+    """The two engines of a pair's folder; closed again if what they are for cannot come up."""
+    with opening(folder) as is_new:
+        write = RocksEngine(
+            folder / WRITE,
+            memory_bytes=options.memory_bytes,
+            background_jobs=options.background_jobs,
+            create=is_new,
+        )
+        try:
+            read = LmdbEngine(folder / READ, map_bytes=options.map_bytes)
+            try:
+                yield write, read
+            except BaseException:
+                read.close()
+                raise
+        except BaseException:
+            write.close()
+            raise
 
 
 def _commit_number(value: bytes | None) -> int:
     return 0 if value is None else int(_COMMIT.unpack(value)[0])
-
-
-def _encode_redo(number: int, batch: Batch) -> bytes:
-    postings = [(key, sorted(entries)) for key, entries in sorted(batch.postings.items())]
-    return msgspec.msgpack.encode(_Redo(number, list(batch.rows.items()), postings))
-
-
-def _decode_redo(data: bytes, number: int) -> Batch:
-    redo = msgspec.msgpack.decode(data, type=_Redo)
-    assert redo.number == number, (redo.number, number)
-    batch = Batch()
-    batch.rows.update(redo.rows)
-    batch.postings.update((key, set(entries)) for key, entries in redo.postings)
-    return batch

@@ -1,6 +1,7 @@
 """The promises of the KV protocol, kept by every engine and by the pair of them."""
 
 import random
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,17 +10,19 @@ from pathlib import Path
 import pytest
 
 from keycodec import (
+    KEY_BYTES_MAX,
     assertion_key,
     assertion_prefix,
     event_key,
     event_prefix,
     known_subject_key,
+    meta_key,
     pair_postings_key,
     pair_postings_prefix,
     subject_postings_key,
     view_key,
 )
-from stores import KV, Batch, Snapshot, StoreClosed
+from stores import KV, Batch, InvalidBatch, Snapshot, StoreClosed
 from tests.support.faulty_files import WAIT_S
 from tests.support.stores import (
     ALL,
@@ -329,6 +332,16 @@ def test_closed_snapshot_refuses_every_read(engine: Engine, store: KV) -> None:
             read(snapshot)
 
 
+def test_closed_store_ends_the_snapshots_that_are_held(engine: Engine, tmp_path: Path) -> None:
+    store = engine.open(tmp_path / "store")
+    put(store, (H[0], b"1"))
+    with store.snapshot() as snapshot:
+        store.close()
+        for read in ROW_READS + (LIST_READS if engine.lists else []):
+            with pytest.raises(StoreClosed):
+                read(snapshot)
+
+
 @durable
 def test_reopened_store_holds_all_that_was_committed(engine: Engine, tmp_path: Path) -> None:
     generator = random.Random(7)
@@ -343,3 +356,131 @@ def test_reopened_store_holds_all_that_was_committed(engine: Engine, tmp_path: P
             store.commit(batch)
         assert store.size_bytes() > 0
         store.close()
+
+
+def cursor_at(store: KV, position: int) -> None:
+    put(store, (meta_key("cursor"), position.to_bytes(8, "little")))
+
+
+def test_position_of_a_snapshot_is_its_cursor_and_zero_in_a_new_store(store: KV) -> None:
+    with store.snapshot() as before:
+        cursor_at(store, 7)
+        with store.snapshot() as then:
+            cursor_at(store, 2**40)
+            with store.snapshot() as after:
+                assert (before.position, then.position, after.position) == (0, 7, 2**40)
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * (KEY_BYTES_MAX + 1), b"x" * 70_000], ids=["empty", "512", "70000"])
+@pytest.mark.parametrize("write", [lambda b, k: b.put(k, b""), lambda b, k: b.delete(k)], ids=["put", "delete"])
+def test_key_of_a_length_that_not_all_can_keep_is_refused_before_anything_is_written(
+    store: KV, key: bytes, write: Callable[[Batch, bytes], None]
+) -> None:
+    batch = Batch()
+    batch.put(H[0], b"1")
+    write(batch, key)
+    with pytest.raises(InvalidBatch, match=f"{len(key)} bytes; expected 1 to 511"):
+        store.commit(batch)
+    assert get(store, H[0]) is None
+    put(store, (b"y" * KEY_BYTES_MAX, b"longest"), (b"z", b"shortest"))  # and the store goes on
+    assert (get(store, b"y" * KEY_BYTES_MAX), get(store, b"z")) == (b"longest", b"shortest")
+
+
+@with_lists
+def test_list_under_too_long_a_key_is_refused_before_anything_is_written(store: KV) -> None:
+    batch = Batch()
+    batch.put(H[0], b"1")
+    batch.add_posting(b"x" * (KEY_BYTES_MAX + 1), entry(1))
+    with pytest.raises(InvalidBatch):
+        store.commit(batch)
+    assert get(store, H[0]) is None
+
+
+@pytest.mark.parametrize("engine", [one for one in ENGINES if not one.lists], ids=lambda one: one.name)
+def test_engine_without_lists_refuses_a_batch_that_has_one(store: KV) -> None:
+    batch = Batch()
+    batch.put(H[0], b"1")
+    batch.add_posting(PAIR, entry(1))
+    with pytest.raises(InvalidBatch, match="no posting lists"):
+        store.commit(batch)
+    assert get(store, H[0]) is None
+
+
+def filled(engine: Engine, folder: Path, seed: int) -> tuple[KV, Model]:
+    generator, model, store = random.Random(seed), Model(), engine.open(folder)
+    for _ in range(8):
+        batch = random_batch(generator, lists=engine.lists, row_count=40)
+        model.apply(batch)
+        store.commit(batch)
+    return store, model
+
+
+def test_checkpoint_is_the_last_commit_and_no_later_one(engine: Engine, tmp_path: Path) -> None:
+    store, model = filled(engine, tmp_path / "store", 1)
+    for number in range(3):
+        store.checkpoint(tmp_path / f"copy {number}")
+        put(store, (H[number], b"later"))
+        copy = engine.open_copy(tmp_path / f"copy {number}")
+        with copy.snapshot() as snapshot, store.snapshot() as now:
+            check_all(snapshot, model, lists=engine.lists)
+            model.rows[H[number]] = b"later"
+            check_all(now, model, lists=engine.lists)
+        copy.close()
+    store.close()
+    assert {path.name for path in tmp_path.iterdir()} <= {"store", "copy 0", "copy 1", "copy 2"}
+
+
+def test_checkpoint_of_an_empty_store_opens_empty(engine: Engine, store: KV, tmp_path: Path) -> None:
+    store.checkpoint(tmp_path / "deep" / "copy")
+    copy = engine.open_copy(tmp_path / "deep" / "copy")
+    with copy.snapshot() as snapshot:
+        check_all(snapshot, Model(), lists=engine.lists)
+    copy.close()
+
+
+def test_checkpoint_shares_no_fate_with_the_original(engine: Engine, tmp_path: Path) -> None:
+    store, model = filled(engine, tmp_path / "store", 2)
+    store.checkpoint(tmp_path / "copy")
+    for number in range(20):
+        put(store, *((key, b"%d" % number * 500) for key in ROW_KEYS))
+    store.close()
+    shutil.rmtree(tmp_path / "store", ignore_errors=True)
+    for number in range(3):
+        copy = engine.open_copy(tmp_path / "copy")
+        with copy.snapshot() as snapshot:
+            check_all(snapshot, model, lists=engine.lists)
+        if engine.durable:
+            put(copy, (H[number], b"of the copy"))
+            model.rows[H[number]] = b"of the copy"
+        copy.close()
+
+
+def test_checkpoint_over_something_is_refused(store: KV, tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "file").write_bytes(b"precious")
+    for name in ("copy", "file"):
+        with pytest.raises(FileExistsError):
+            store.checkpoint(tmp_path / name)
+    assert (list((tmp_path / "copy").iterdir()), (tmp_path / "file").read_bytes()) == ([], b"precious")
+
+
+def test_checkpoint_replaces_what_a_crash_left_of_one(engine: Engine, tmp_path: Path) -> None:
+    store, model = filled(engine, tmp_path / "store", 3)
+    (tmp_path / "copy.making" / "write").mkdir(parents=True)
+    (tmp_path / "copy.making" / "write" / "junk").write_bytes(b"half")
+    store.checkpoint(tmp_path / "copy")
+    assert not (tmp_path / "copy.making").exists()
+    assert not list((tmp_path / "copy").rglob("junk"))
+    copy = engine.open_copy(tmp_path / "copy")
+    with copy.snapshot() as snapshot:
+        check_all(snapshot, model, lists=engine.lists)
+    copy.close()
+    store.close()
+
+
+def test_closed_store_refuses_a_checkpoint(engine: Engine, tmp_path: Path) -> None:
+    store = engine.open(tmp_path / "store")
+    store.close()
+    with pytest.raises(StoreClosed):
+        store.checkpoint(tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

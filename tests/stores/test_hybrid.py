@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keycodec import assertion_key, hash_subject_key, known_subject_key, known_subject_prefix, meta_key
+from keycodec import FAMILIES, Family, Scope, hash_subject_key, known_subject_key, known_subject_prefix, meta_key
+from keycodec import Engine as KeyEngine
 from stores import (
     Batch,
     HybridStore,
@@ -19,12 +20,15 @@ from stores import (
     StoreFailed,
     StoreLocked,
     UnsupportedStore,
+    state_postings,
+    state_rows,
 )
 from stores.engines import hybrid
 from stores.engines.lmdb import LmdbEngine
+from stores.engines.redo import decode_redo, encode_redo, split
 from stores.engines.rocks import RocksEngine
 from tests.support.faulty_files import WAIT_S
-from tests.support.stores import ALL, SMALL, Model, check_all, hash_hex, random_batch
+from tests.support.stores import ALL, SMALL, Model, check_all, entry, hash_hex, random_batch
 
 
 def one_row(number: int) -> Batch:
@@ -74,14 +78,6 @@ def test_engine_of_another_store_is_refused_even_at_a_fitting_commit(tmp_path: P
     swap_read_engines(tmp_path / "own", tmp_path / "other")
     with pytest.raises(StoreFailed, match="do not belong together"):
         HybridStore.open(tmp_path / "own", SMALL)
-
-
-@pytest.mark.parametrize("missing", ["write", "read"])
-def test_pair_that_lost_an_engine_is_refused(tmp_path: Path, missing: str) -> None:
-    make_store(tmp_path / "store", 3)
-    (tmp_path / "store" / missing).rename(tmp_path / "lost")
-    with pytest.raises(StoreFailed, match="do not belong together"):
-        HybridStore.open(tmp_path / "store", SMALL)
 
 
 @pytest.mark.parametrize("version", [b"2", b"", b"10"])
@@ -152,19 +148,6 @@ def test_file_that_is_no_lmdb_is_refused(tmp_path: Path) -> None:
             HybridStore.open(tmp_path, SMALL)
 
 
-def test_snapshot_left_open_does_not_keep_the_folder_from_being_opened_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hybrid, "GROW_WAIT_S", 0.01)
-    store = HybridStore.open(tmp_path, SMALL)
-    held = store.snapshot()
-    with pytest.raises(StoreFailed, match="readers still hold 1"):
-        store.close()
-    held.close()
-    store.close()
-    HybridStore.open(tmp_path, SMALL).close()
-
-
 def test_scan_begun_in_a_snapshot_ends_with_it(tmp_path: Path) -> None:
     store = HybridStore.open(tmp_path, SMALL)
     batch = Batch()
@@ -232,19 +215,51 @@ def test_pages_over_both_engines_join_to_the_whole(tmp_path: Path, page_size: in
     store.close()
 
 
-def test_batch_with_a_key_that_nobody_builds_changes_nothing(tmp_path: Path) -> None:
+def test_keys_of_no_family_keep_rows_and_lists(tmp_path: Path) -> None:
+    """A fold of somebody else's may use any bytes; among them some that look like a family's."""
+    keys = [
+        b"plain",
+        b"a:b",
+        b"\xff",
+        b"Tesla\x00META:x",
+        b"\x00METAx",
+        b"META:x",
+        b"Tesla\x00MVx",
+        b"x\x00",
+        b"\x00",
+        b":",
+    ]
     store = HybridStore.open(tmp_path, SMALL)
-    store.commit(one_row(1))
-    batch = one_row(2)
-    batch.put(b"no such key", b"x")
-    with pytest.raises(ValueError, match="not a key"):
-        store.commit(batch)
-    with store.snapshot() as snapshot:
-        assert snapshot.get(known_subject_key("subject 2")) is None
-    store.commit(one_row(3))
+    batch = Batch()
+    for key in keys:
+        batch.put(key, b"row of " + key)
+        batch.add_posting(key, entry(1))
+    store.commit(batch)
     store.close()
     store = HybridStore.open(tmp_path, SMALL)
     with store.snapshot() as snapshot:
-        assert snapshot.get(assertion_key("Tesla", hash_hex(2))) is None
-        assert [snapshot.get(known_subject_key(f"subject {n}")) for n in (1, 2, 3)] == [b"", None, b""]
+        assert [snapshot.get(key) for key in keys] == [b"row of " + key for key in keys]
+        assert [key for key, _ in state_rows(snapshot)] == sorted(keys)
+        assert [key for key, _ in state_postings(snapshot)] == sorted(keys)
     store.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.tag)
+def test_split_is_by_the_table_of_families(family: Family) -> None:
+    key = (b"Tesla" if family.scope is Scope.SUBJECT else b"") + b"\x00" + family.tag.encode() + b":x"
+    batch = Batch()
+    batch.put(key, b"v")
+    own, other = split(batch)
+    assert (key in own.rows, key in other.rows) == {
+        KeyEngine.WRITE: (True, False),
+        KeyEngine.READ: (False, True),
+        KeyEngine.BOTH: (True, True),
+    }[family.engine]
+
+
+def test_redo_gives_back_what_it_was_made_of() -> None:
+    batch = random_batch(random.Random(3), lists=True, row_count=40)
+    again = decode_redo(encode_redo(7, batch), 7)
+    assert (again.rows, again.postings) == (batch.rows, batch.postings)
+    with pytest.raises(AssertionError):
+        decode_redo(encode_redo(7, batch), 8)

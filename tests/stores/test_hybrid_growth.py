@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cortex import bind
 from keycodec import known_subject_key, meta_key, subject_postings_key, view_key
-from stores import Batch, HybridStore, StoreFailed, StoreOptions
-from stores.engines import hybrid
+from stores import Batch, HybridStore, StoreClosed, StoreFailed, StoreOptions
 from tests.support.faulty_engines import TINY, Crash, Faults, Killed, When, engine_numbers, open_faulty
 from tests.support.faulty_files import WAIT_S
 from tests.support.stores import ALL, entry
@@ -104,23 +102,50 @@ def test_readers_that_come_and_go_while_the_map_grows_see_whole_states(tmp_path:
     store.close()
 
 
-def test_readers_that_never_let_go_fail_the_commit_and_lose_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = HybridStore.open(tmp_path, TINY)
+def test_readers_that_never_let_go_lose_their_snapshot_and_the_commit_goes_on(tmp_path: Path) -> None:
+    store = HybridStore.open(tmp_path, TINY._replace(grow_wait_s=0.01))
     store.commit(batch_of(0))
-    monkeypatch.setattr(hybrid, "GROW_WAIT_S", 0.01)
     with store.snapshot() as held:
-        with pytest.raises(StoreFailed, match="readers still hold 1"):
-            store.commit(batch_of(1))
-        assert held.get(view_key("Tesla", "p0000")) == BIG + b"0"
-        with pytest.raises(StoreFailed):
-            store.commit(batch_of(1))
-        with pytest.raises(StoreFailed):  # at once: nobody will bring a newer view
-            store.snapshot()
+        store.commit(batch_of(1))
+        for _ in range(2):
+            with pytest.raises(StoreClosed, match="map had to grow"):
+                held.get(view_key("Tesla", "p0000"))
+        with pytest.raises(StoreClosed, match="map had to grow"):
+            held.postings(LIST, count_max=1)
+        check(store, 2)
+    store.commit(batch_of(2))
+    check(store, 3)
     store.close()
-    store = HybridStore.open(tmp_path, TINY)
-    check(store, 2)
+
+
+def test_map_that_is_nearly_full_grows_while_nobody_reads(tmp_path: Path) -> None:
+    faults = Faults()
+    store = open_faulty(tmp_path, faults, TINY._replace(map_bytes=400 * 1024))
+
+    def full() -> None:
+        raise AssertionError("the map was let run full")
+
+    faults.on_map_full = full
+    for number in range(100):
+        store.commit(batch_of(number))
+        check(store, number + 1)
+    assert faults.calls["read.grow", "after"] >= 3
+    store.close()
+
+
+def test_map_that_is_nearly_full_waits_for_no_reader(tmp_path: Path) -> None:
+    faults = Faults()
+    store = open_faulty(tmp_path, faults, TINY._replace(map_bytes=1024 * 1024))
+    with store.snapshot() as held:
+        count = 0
+        while (tmp_path / "read" / "data.mdb").stat().st_size < 0.8 * 1024 * 1024:
+            store.commit(batch_of(count))
+            count += 1
+        assert faults.calls["read.grow", "before"] == 0
+        assert held.posting_count(LIST) == 0
+    store.commit(batch_of(count))
+    assert faults.calls["read.grow", "after"] == 1
+    check(store, count + 1)
     store.close()
 
 
@@ -158,15 +183,14 @@ def test_redo_at_open_grows_the_map(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("map_bytes", [24 * 1024, 28 * 1024, 32 * 1024, 64 * 1024])
-def test_binding_a_new_store_may_grow_its_map(tmp_path: Path, map_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hybrid, "GROW_WAIT_S", 0.01)
-    store = HybridStore.open(tmp_path, StoreOptions(memory_bytes=1024 * 1024, map_bytes=map_bytes))
-    try:
-        assert bind(store, bytes(16), {"fold": 1}) == 0
-        with store.snapshot() as snapshot:
-            assert snapshot.get(meta_key("log")) == bytes(16)
-    finally:
-        store.close()
+def test_first_commit_of_a_new_store_may_grow_its_map(tmp_path: Path, map_bytes: int) -> None:
+    store = HybridStore.open(tmp_path, TINY._replace(map_bytes=map_bytes, grow_wait_s=0.01))
+    batch = Batch()
+    batch.put(meta_key("log"), bytes(16))
+    store.commit(batch)
+    with store.snapshot() as snapshot:
+        assert snapshot.get(meta_key("log")) == bytes(16)
+    store.close()
 
 
 def test_map_smaller_than_what_is_there_opens(tmp_path: Path) -> None:

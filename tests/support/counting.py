@@ -83,11 +83,12 @@ def digest_of(store: KV) -> str:
 class Reference:
     """The digest of the fold of the first events of a log, made in memory, one event a batch."""
 
-    def __init__(self, log: FileLog) -> None:
+    def __init__(self, log: FileLog, count: int = ALL) -> None:
+        """count: how many events."""
         self._engine = MemoryEngine()
         make_runner(log, self._engine)
         self._digests = [digest_of(self._engine)]
-        for frame in log.read_from(0, count_max=ALL, bytes_max=ALL):
+        for frame in log.read_from(0, count_max=count, bytes_max=ALL):
             apply_batch(self._engine, FOLDS, [decode_word(frame)], frame.seq + 1)
             self._digests.append(digest_of(self._engine))
 

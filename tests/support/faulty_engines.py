@@ -2,17 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from keycodec import meta_key
 from stores import Batch, HybridStore, StoreOptions
-from stores.engines.lmdb import LmdbEngine, LmdbSnapshot
+from stores.engines.hybrid import engines
+from stores.engines.lmdb import LmdbEngine, LmdbSnapshot, Pages
 from stores.engines.rocks import RocksEngine, RocksSnapshot
 from stores.errors import MapFull
+from stores.kv import RowSnapshot
 
 When = Literal["before", "after"]
-Call = Literal["write.commit", "read.commit", "read.grow", "write.snapshot", "read.snapshot"]
+WriteCall = Literal["write.commit", "write.snapshot", "write.flush", "write.copy"]
+ReadCall = Literal["read.commit", "read.snapshot", "read.grow", "read.pages", "read.copy"]
+Call = WriteCall | ReadCall
 
 
 class Killed(BaseException):
@@ -35,6 +40,14 @@ class Faults:
         self.calls: Counter[tuple[Call, When]] = Counter()
         self._planned: dict[tuple[Call, When, int], type[BaseException]] = {}
         self.on_map_full: Callable[[], None] = lambda: None
+        self.on_copy: Callable[[], None] = lambda: None  # LMDB's pages are about to be copied, while commits go on
+
+        self.freeze: Callable[[], None] = lambda: None  # the engines' own threads change no file any more
+        self.on_before: Callable[[Call], None] = lambda _: None
+
+    def clear(self) -> None:
+        """Nothing fails any more."""
+        self._planned.clear()
 
     def add(self, crash: Crash) -> None:
         number = self.calls[crash.call, crash.when] + crash.at
@@ -43,6 +56,8 @@ class Faults:
     def reach(self, call: Call, when: When) -> None:
         """Where every call comes by, before its work and after."""
         self.calls[call, when] += 1
+        if when == "before":
+            self.on_before(call)
         error = self._planned.pop((call, when, self.calls[call, when]), None)
         if error is not None:
             raise error(f"{when} {call}")
@@ -54,6 +69,7 @@ class FaultyWriteEngine:
     def __init__(self, engine: RocksEngine, faults: Faults) -> None:
         self._engine = engine
         self._faults = faults
+        faults.freeze = lambda: engine._open().cancel_all_background(wait=True)
 
     def snapshot(self) -> RocksSnapshot:
         self._faults.reach("write.snapshot", "before")
@@ -63,6 +79,15 @@ class FaultyWriteEngine:
         self._faults.reach("write.commit", "before")
         self._engine.commit(batch)
         self._faults.reach("write.commit", "after")
+
+    def flush(self) -> None:
+        self._faults.reach("write.flush", "before")
+        self._engine.flush()
+
+    def copy(self, folder: Path) -> None:
+        self._faults.reach("write.copy", "before")
+        self._engine.copy(folder)
+        self._faults.reach("write.copy", "after")
 
     def size_bytes(self) -> int:
         return self._engine.size_bytes()
@@ -82,19 +107,27 @@ class FaultyReadEngine:
         self._faults.reach("read.snapshot", "before")
         return self._engine.snapshot()
 
-    def commit(self, batch: Batch) -> None:
+    def apply(self, batch: Batch) -> None:
         self._faults.reach("read.commit", "before")
         try:
-            self._engine.commit(batch)
+            self._engine.apply(batch)
         except MapFull:
             self._faults.on_map_full()
             raise
         self._faults.reach("read.commit", "after")
 
+    def is_crowded(self) -> bool:
+        return self._engine.is_crowded()
+
     def grow(self) -> None:
         self._faults.reach("read.grow", "before")
         self._engine.grow()
         self._faults.reach("read.grow", "after")
+
+    def pages(self) -> tuple[LmdbSnapshot, "FaultyPages"]:
+        self._faults.reach("read.pages", "before")
+        snapshot, pages = self._engine.pages()
+        return snapshot, FaultyPages(pages, self._faults)
 
     def size_bytes(self) -> int:
         return self._engine.size_bytes()
@@ -103,35 +136,38 @@ class FaultyReadEngine:
         self._engine.close()
 
 
+class FaultyPages:
+    """LMDB's file of one moment, with faults."""
+
+    def __init__(self, pages: Pages, faults: Faults) -> None:
+        self._pages = pages
+        self._faults = faults
+
+    def copy(self, folder: Path) -> None:
+        self._faults.reach("read.copy", "before")
+        self._faults.on_copy()
+        self._pages.copy(folder)
+        self._faults.reach("read.copy", "after")
+
+
 TINY: Final = StoreOptions(memory_bytes=1024 * 1024, map_bytes=64 * 1024)
 
 
 def open_faulty(folder: Path, faults: Faults, options: StoreOptions = TINY) -> HybridStore:
     """The pair over real engines; both are closed again if it cannot come up."""
-    write = RocksEngine(folder / "write", memory_bytes=options.memory_bytes)
-    try:
-        read = LmdbEngine(folder / "read", map_bytes=options.map_bytes)
-    except BaseException:
-        write.close()
-        raise
-    try:
-        return HybridStore(FaultyWriteEngine(write, faults), FaultyReadEngine(read, faults))
-    except BaseException:
-        read.close()
-        write.close()
-        raise
+    with engines(folder, options) as (write, read):
+        return HybridStore(FaultyWriteEngine(write, faults), FaultyReadEngine(read, faults), options)
 
 
 def engine_numbers(folder: Path) -> tuple[int, int]:
     """The commit that each engine of a closed pair is at: write, then read."""
-    write = RocksEngine(folder / "write", memory_bytes=TINY.memory_bytes)
-    read = LmdbEngine(folder / "read", map_bytes=TINY.map_bytes)
-    try:
-        found = []
-        for engine in (write, read):
-            with engine.snapshot() as snapshot:
-                found.append(int.from_bytes(snapshot.get(meta_key("commit")) or b"", "little"))
-        return found[0], found[1]
-    finally:
-        read.close()
-        write.close()
+    with closing(RocksEngine(folder / "write", memory_bytes=TINY.memory_bytes, create=False)) as write:
+        own = _number(write.snapshot())
+    with closing(LmdbEngine(folder / "read", map_bytes=TINY.map_bytes)) as read:
+        other = _number(read.snapshot())
+    return own, other
+
+
+def _number(snapshot: RowSnapshot) -> int:
+    with snapshot:
+        return int.from_bytes(snapshot.get(meta_key("commit")) or b"", "little")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from episteme.config import NodeConfig
 from episteme.gate import IntakeOptions
-from episteme.node import LOG_FOLDER, STATE_FOLDER, Node
-from stores import HybridStore
+from episteme.node import LOG_FOLDER, Node
+from episteme.state import open_state
 from tests.support.events import KEY_A, NOW_MS
 from tests.support.logs import open_log
 from wal import Files
@@ -23,9 +23,8 @@ def node_on(
 ) -> Iterator[Node]:
     """A node whose log is on files: a disk without waits unless a test gives another."""
     config = NodeConfig(intake=intake)
-    with open_log(
-        folder / LOG_FOLDER, files=files, clock_ms=lambda: NOW_MS, pending_bytes_max=pending_bytes_max
-    ) as log:
-        store = HybridStore.open(folder / STATE_FOLDER, config.store)
-        with Node(log, store, config, KEY_A, lambda: NOW_MS) as node:
-            yield node
+    with (
+        open_log(folder / LOG_FOLDER, files=files, clock_ms=lambda: NOW_MS, pending_bytes_max=pending_bytes_max) as log,
+        Node(log, open_state(folder, log, config), config, KEY_A, lambda: NOW_MS) as node,
+    ):
+        yield node

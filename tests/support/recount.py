@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cortex import Runner, RunnerOptions
+from episteme.config import NodeConfig
 from episteme.folds import FOLDS, decode_frame
-from episteme.node import LOG_FOLDER, STATE_FOLDER
+from episteme.node import LOG_FOLDER
+from episteme.state import open_state
 from keycodec import FAMILY_BY_TAG, parse
 from model import Assertion, Vote, decode_record, to_micros
 from stores import HybridStore, MetaStore, state_digest, state_postings, state_rows
@@ -26,12 +28,12 @@ class Recount(NamedTuple):
 def recount(data: Path, scratch: Path) -> Recount:
     """Open a stopped data folder, check its counts against the log, and rebuild its state in scratch."""
     log = FileLog.open(data / LOG_FOLDER, clock_ms=lambda: 0, new_log_id=_no_new_log)
-    store = HybridStore.open(data / STATE_FOLDER)
+    state = open_state(data, log, NodeConfig())
     try:
         positions = {}
-        runner = Runner(log, store, FOLDS, decode_frame)
-        while runner.run_once():
-            pass
+        state.start()
+        while state.lag:
+            assert state.watermark.wait(log.durable_end - 1, timeout_s=10)
         assertions: dict[str, Assertion] = {}
         votes: dict[tuple[str, str, str], tuple[int, int, int]] = {}
         seq = 0
@@ -47,14 +49,14 @@ def recount(data: Path, scratch: Path) -> Recount:
                         vote = (event.timestamp, frame.seq, to_micros(event.weight))
                         votes[key] = max(votes.get(key, vote), vote)
                 seq = frame.seq + 1
-        with store.snapshot() as snapshot:
+        with state.snapshot() as snapshot:
             _check_postings(snapshot, assertions, positions)
             _check_votes(snapshot, votes)
             found = state_digest(snapshot)
             cursor = MetaStore(snapshot).cursor()
         return Recount(positions, cursor, found, _rebuild(log, scratch))
     finally:
-        store.close()
+        state.close()
         log.close()
 
 

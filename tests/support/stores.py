@@ -25,7 +25,7 @@ from keycodec import (
     vote_count_key,
     vote_count_prefix,
 )
-from stores import KV, Batch, HybridStore, MemoryEngine, Reader, StoreOptions, state_postings, state_rows
+from stores import KV, Batch, HybridStore, MemoryEngine, Reader, RowKV, StoreOptions, state_postings, state_rows
 from stores.engines.lmdb import LmdbEngine
 from stores.engines.rocks import RocksEngine
 from stores.kv import POSTING_BYTES
@@ -179,13 +179,27 @@ class Engine(NamedTuple):
 
     name: str
     open: Callable[[Path], KV]
+    open_copy: Callable[[Path], KV]
     lists: bool  # RocksDB keeps no posting lists
     durable: bool
 
 
+def _open_rocks(folder: Path) -> KV:
+    engine: RowKV = RocksEngine(folder, memory_bytes=SMALL.memory_bytes)
+    return cast("KV", engine)  # where lists is False, tests ask for none
+
+
+def _open_lmdb(folder: Path) -> KV:
+    return LmdbEngine(folder, map_bytes=64 * 1024 * 1024)
+
+
+def _open_hybrid(folder: Path) -> KV:
+    return HybridStore.open(folder, SMALL)
+
+
 ENGINES: Final = (
-    Engine("memory", lambda _: MemoryEngine(), lists=True, durable=False),
-    Engine("lmdb", lambda folder: LmdbEngine(folder, map_bytes=64 * 1024 * 1024), lists=True, durable=True),
-    Engine("hybrid", lambda folder: HybridStore.open(folder, SMALL), lists=True, durable=True),
-    Engine("rocks", lambda folder: cast("KV", RocksEngine(folder, memory_bytes=1024**2)), lists=False, durable=True),
+    Engine("memory", lambda _: MemoryEngine(), MemoryEngine.open, lists=True, durable=False),
+    Engine("lmdb", _open_lmdb, _open_lmdb, lists=True, durable=True),
+    Engine("hybrid", _open_hybrid, _open_hybrid, lists=True, durable=True),
+    Engine("rocks", _open_rocks, _open_rocks, lists=False, durable=True),
 )

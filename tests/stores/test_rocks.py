@@ -1,0 +1,116 @@
+"""RocksDB by itself: its bound on memory and on its log, scans in order, and openings that make nothing."""
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from stores import Batch, StoreFailed
+from stores.engines.rocks import RocksEngine
+from tests.support.faulty_files import WAIT_S
+from tests.support.stores import ALL, Model
+
+MIB = 1024 * 1024
+MEMORY_MIB = 16
+BESIDE_MIB = 24  # what RocksDB takes outside of its cache: threads, tables being written, malloc's waste
+
+WRITE_THEN_READ = """
+    import os, random, sys
+    from pathlib import Path
+    from stores import Batch
+    from stores.engines.rocks import RocksEngine
+
+    def anonymous_kib():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+    before, peak = anonymous_kib(), 0
+    engine = RocksEngine(Path(sys.argv[1]), memory_bytes=int(sys.argv[2]))
+    generator = random.Random(1)
+    keys = []
+    for number in range(120):
+        batch = Batch()
+        for _ in range(1000):
+            batch.put(b"%032x" % generator.getrandbits(128), generator.randbytes(400))
+        keys.append(next(iter(batch.rows)))
+        engine.commit(batch)
+        peak = max(peak, anonymous_kib())
+    with engine.snapshot() as snapshot:
+        assert all(snapshot.get(key) for key in keys)
+        for count, _ in enumerate(snapshot.scan(b"", count_max=10**6), 1):
+            if count % 1000 == 0:
+                peak = max(peak, anonymous_kib())
+    assert count == 120_000
+    print(peak - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads RssAnon")
+def test_memory_stays_within_its_bound_while_more_is_written_and_read(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(WRITE_THEN_READ), str(tmp_path), str(MEMORY_MIB * MIB)]
+    grown_kib = int(subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True).stdout)
+    assert grown_kib < (MEMORY_MIB + BESIDE_MIB) * 1024
+
+
+def test_log_that_an_opening_reads_again_is_bounded(tmp_path: Path) -> None:
+    engine = RocksEngine(tmp_path, memory_bytes=4 * MIB)
+    generator = random.Random(1)
+    longest = 0
+    for _ in range(60):
+        batch = Batch()
+        for _ in range(1000):
+            batch.put(generator.randbytes(16), generator.randbytes(400))
+        engine.commit(batch)
+        longest = max(longest, sum(path.stat().st_size for path in tmp_path.glob("*.log")))
+    engine.close()
+    assert longest < 8 * MIB
+
+
+def test_scans_are_in_order_and_whole_over_tables_and_buffers_for_prefixes_of_any_length(tmp_path: Path) -> None:
+    engine, model, generator = RocksEngine(tmp_path, memory_bytes=4 * MIB), Model(), random.Random(5)
+    letters = b"\x00a:\xff"
+    for step in range(6):
+        batch = Batch()
+        for _ in range(300):
+            key = bytes(generator.choices(letters, k=generator.randrange(1, 12)))
+            if generator.random() < 0.2:
+                batch.delete(key)
+            else:
+                batch.put(key, b"%d" % step)
+        model.apply(batch)
+        engine.commit(batch)
+        if step % 2 == 0:
+            engine.flush()
+    with engine.snapshot() as snapshot:
+        for _ in range(300):
+            prefix = bytes(generator.choices(letters, k=generator.randrange(12)))
+            after = generator.choice([None, bytes(generator.choices(letters, k=5))])
+            found = list(snapshot.scan(prefix, after=after, count_max=ALL))
+            assert found == model.scan(prefix, after, ALL), (prefix, after)
+    engine.close()
+
+
+def test_opening_without_leave_to_create_makes_nothing(tmp_path: Path) -> None:
+    for folder in (tmp_path / "missing", tmp_path / "empty"):
+        if folder.name == "empty":
+            folder.mkdir()
+        with pytest.raises(StoreFailed):
+            RocksEngine(folder, memory_bytes=MIB, create=False)
+        assert not (folder / "CURRENT").exists()
+
+
+def test_open_files_are_bounded_by_the_tables_there_are_and_closed_at_the_end(tmp_path: Path) -> None:
+    def open_here() -> int:
+        links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+        return sum(link.is_symlink() and str(tmp_path) in str(link.readlink()) for link in links)
+
+    engine = RocksEngine(tmp_path, memory_bytes=MIB)
+    held = engine.snapshot()
+    assert open_here() > 0
+    engine.close()
+    assert open_here() == 0, "a snapshot that is held keeps no file open"
+    held.close()
