@@ -1,7 +1,7 @@
 """A fold: a little pure code from events to state."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from stores import Staging
 
@@ -9,9 +9,11 @@ Event = TypeVar("Event", contravariant=True)
 
 
 class Fold(Protocol[Event]):
-    """Pure in (event, state): no clock, no randomness, nothing kept between events.
+    """Pure in (events, state): no clock, no randomness, nothing kept between calls.
 
-    A changed meaning needs a higher version: the state of an older one is rebuilt.
+    What a batch leaves must not depend on where batches begin and end.  A changed
+    meaning needs a higher version: the state of an older one is rebuilt.  An event
+    that apply raises for is taken by no fold; what it staged until then is dropped.
     """
 
     @property
@@ -25,8 +27,14 @@ class Fold(Protocol[Event]):
     def apply(self, event: Event, state: Staging) -> None:
         """Put what one event means into the state."""
 
+
+@runtime_checkable
+class BatchFold(Fold[Event], Protocol[Event]):
+    """A fold with rows that follow from a whole batch, computed once."""
+
     def finish(self, events: Sequence[Event], state: Staging) -> None:
         """Once after each batch: rows that follow from the state as it is after these events.
 
-        The result must not depend on where batches begin and end.
+        All folds have applied them by then.  A batch may be folded again one event at a time, so
+        the result must be the same as if each event had been a batch of its own.
         """

@@ -1,41 +1,60 @@
 """Runs folds over one log: a batch after the cursor, rows and cursor in one commit.
 
 Owns: the cursor.  Invariant: the state is the fold of exactly the events
-before the cursor, after any crash, because both are in the same commit.  The
-runner pulls: a burst of events makes larger batches and nothing else.  A fold
-that fails stops the runner, and everybody who waits or asks is told.
+before the cursor, after any crash, because both are in the same commit; an
+event that no fold could take is a dead letter in that commit, or stops the
+runner.  The runner pulls: a burst of events makes larger batches and nothing
+else.  A runner that stops tells everybody who waits or asks.
+
+Source: docs/state.md, "The runner".
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
-from cortex.errors import CortexError, FoldClosed, FoldStopped, FoldVersionChanged, WrongLog
+from cortex.applying import Applier, Poison, is_of_the_event
+from cortex.binding import bind_to, mark_of
+from cortex.errors import CortexError, FoldClosed, FoldStopped
 from cortex.fold import Fold
+from cortex.progress import Meter, Progress
+from cortex.retries import Retried, Retry, RetryQueue
 from cortex.watermark import Watermark
-from stores import KV, MetaStore, MetaWriter, Staging
-from wal import Frame, Log
+from stores import KV, Batch, DeadLetter, DeadLetterWriter, MetaWriter, Reader, Staging, reason_of
+from wal import Corrupt, Frame, FutureSeq, Log, LogError, Truncated
 
 Event = TypeVar("Event")
 
+RETRY_WAIT_S: Final = 60.0  # how long retry waits for the committing thread
 _LOGGER = logging.getLogger(__name__)
 
 
 class RunnerOptions(NamedTuple):
-    """Bounds of a batch."""
+    """Bounds of a batch, and what becomes of an event that cannot be applied."""
 
-    batch_count_max: int = 1024  # what one commit may hold up: a few tens of milliseconds
-    batch_bytes_max: int = 4 * 1024 * 1024
+    batch_count_max: int = 8192  # in a backlog: the fewer commits, the fewer fsyncs; some 20 MB of staged rows
+    batch_bytes_max: int = 4 * 1024 * 1024  # of payloads: bounds memory where events are large
     poll_s: float = 0.5  # how soon a stopped log is noticed; new events wake the runner at once
     # Under load the least time from one commit to the next: more events share a commit's fsyncs.  After
-    # a pause of that length an event is applied at once.
+    # a pause of that length, or when somebody waits for an event, it is applied at once.
     commit_interval_s: float = 0.01
+    batch_count_min: int = 1024  # without a backlog: one commit holds up a few tens of milliseconds
+    on_error: Literal["halt", "dead-letter"] = "halt"
+    dead_letters_max: int = 10_000  # by then it is not the event but the fold that is at fault
+
+
+class Commit(NamedTuple):
+    """What a commit touched; good for as long as the call that is given it."""
+
+    cursor: int  # the seq of the next event to apply
+    row_keys: Collection[bytes]
+    posting_keys: Collection[bytes]
 
 
 class Runner(Generic[Event]):
-    """A fixed list of folds over one log into one store, in a thread of its own."""
+    """A fixed list of folds over one log into one store, in a thread of its own or in the caller's."""
 
     def __init__(
         self,
@@ -44,26 +63,39 @@ class Runner(Generic[Event]):
         folds: Sequence[Fold[Event]],
         decode: Callable[[Frame], Event],
         options: RunnerOptions = RunnerOptions(),  # noqa: B008  (immutable)
+        *,
+        watermark: Watermark | None = None,
+        start: int = 0,
+        on_commit: Callable[[Commit], None] | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Bind the store to the log, or check that it is bound to it.
 
-        Raises: WrongLog; FoldVersionChanged; StoreError.
+        watermark: one to go on with, not beyond the store's cursor.  start: the first event that a new state
+        folds; kept in the store.  on_commit: called in the committing thread once a commit is visible and the
+        watermark has moved.  clock_s: seconds of a clock that never goes back.
+        Raises: WrongLog; FoldVersionChanged; EventsGone if the log no longer has what comes next; ValueError
+        for bad options, folds of one name, or a start that the log has not reached; StoreError.
         """
+        self._options = _checked(options)
+        self._applier = Applier(folds, decode)
         self._log = log
         self._store = store
-        self._folds = tuple(folds)
-        self._decode = decode
-        self._options = options
+        self._on_commit = on_commit
+        self._clock_s = clock_s
+        self._meter = Meter(clock_s)
+        self._turn = threading.Lock()  # whoever makes a batch and commits it
+        self._retries = RetryQueue()
         self._stopping = threading.Event()
+        self._wake = threading.Event()  # there may be something to do
+        self._pausing = False
+        self._count = self._count_min = min(options.batch_count_min, options.batch_count_max)
         self._thread: threading.Thread | None = None
-        cursor = bind(store, log.log_id, {fold.name: fold.version for fold in folds})
-        if cursor > log.durable_end:
-            raise WrongLog(
-                f"the state has folded {cursor} events, the log holds {log.durable_end}: the log has lost what was "
-                "acknowledged, or one of the two is from elsewhere. Look at the log with `episteme log verify`; "
-                "the state can be removed, it is made anew from the log"
-            )
-        self.watermark = Watermark(cursor)
+        cursor = bind_to(log, store, self._applier.versions, start)
+        if watermark is None:
+            watermark = Watermark(cursor)
+        watermark.advance(cursor)
+        self.watermark = watermark
 
     @property
     def lag(self) -> int:
@@ -75,91 +107,277 @@ class Runner(Generic[Event]):
         """Why the runner stopped, if it did."""
         return self.watermark.error
 
+    @property
+    def progress(self) -> Progress:
+        """Where the runner stands."""
+        applied, end = self.watermark.seq, self._log.durable_end
+        return Progress(applied, end, max(0, end - applied), self._meter.batches, self._meter.events_per_s())
+
     def start(self) -> None:
-        """Begin to follow the log."""
+        """Begin to follow the log; once only."""
+        assert self._thread is None, "a runner is started once"
+        self._retries.open()
         self._thread = threading.Thread(target=self._run, name="cortex-runner", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Finish the batch in hand and stop; its cursor is in the store."""
+    def stop(self) -> None:
+        """Finish the batch in hand and follow no more; who waits goes on waiting, for another runner."""
         self._stopping.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        with self._turn:  # a batch that another thread has in hand
+            pass
+
+    def close(self) -> None:
+        """Finish the batch in hand and stop; its cursor is in the store, and whoever waits is told."""
+        self.stop()
         if self.watermark.error is None:
             self.watermark.end(FoldClosed("the fold was closed"))
 
     def run_once(self) -> int:
         """Apply one batch in this thread; give the number of events, 0 if there is none.
 
-        Raises: whatever the log, a fold or the store raised; nothing of the batch is applied then.
+        Raises: FoldStopped for an event that cannot be applied, after those before it were committed; whatever
+        the log or the store raised, and then nothing of the batch is applied.
         """
-        seq = self.watermark.seq
-        frames = self._log.read_from(
-            seq, count_max=self._options.batch_count_max, bytes_max=self._options.batch_bytes_max
-        )
-        if frames:
-            events = [self._decode(frame) for frame in frames if not frame.lost]
-            if len(events) < len(frames):
-                _LOGGER.warning(
-                    "%s events up to seq %s were lost in a repair", len(frames) - len(events), frames[-1].seq
-                )
-            apply_batch(self._store, self._folds, events, frames[-1].seq + 1)
-            self.watermark.advance(frames[-1].seq + 1)
+        with self._turn:
+            return self._run_batch(self._count)
+
+    def run_to(
+        self,
+        seq: int,
+        on_progress: Callable[[int, int], None] | None = None,
+        stopping: threading.Event | None = None,
+    ) -> bool:
+        """Apply, in this thread, all events before seq and none after; False if it was stopped before.
+
+        For a runner that was not started.  on_progress: after each commit, the cursor and seq.
+        Raises: as run_once; FutureSeq for more than the log holds; ValueError for less than is applied.
+        """
+        assert self._thread is None, "run_to beside a running thread would go beyond seq"
+        if seq > self._log.durable_end:
+            raise FutureSeq(seq, self._log.durable_end)
+        if seq < self.watermark.seq:
+            raise ValueError(f"the state has folded {self.watermark.seq} events, more than {seq}")
+        while self.watermark.seq < seq:
+            if stopping is not None and stopping.is_set():
+                return False
+            with self._turn:
+                self._run_batch(min(self._count, seq - self.watermark.seq))
+            if on_progress is not None:
+                on_progress(self.watermark.seq, seq)
+        return True
+
+    def retry(self, seqs: Collection[int] | None = None, timeout_s: float = RETRY_WAIT_S) -> Retried:
+        """Apply dead letters again, those of seqs or all, in log order, to the state as it is now.
+
+        An event that is applied late is applied after those that followed it: where a fold's result depends
+        on the order, rebuild the state instead.  Seqs without a letter are passed over.
+        Raises: TimeoutError; FoldStopped or FoldClosed if the runner ends meanwhile; StoreError; LogError.
+        """
+        request = Retry(seqs)
+        if self._retries.put(request):
+            self._wake.set()
+            request.wait(timeout_s)
+        while not request.is_done:  # no thread: this one commits
+            with self._turn:
+                if self._stopping.is_set():
+                    raise FoldClosed("the fold was closed")
+                self._retry_some(request)
+        return request.report()
+
+    # A batch
+
+    def _run_batch(self, count_max: int) -> int:
+        cursor = self.watermark.seq
+        frames = self._log.read_from(cursor, count_max=count_max, bytes_max=self._options.batch_bytes_max)
+        if not frames:
+            return 0
+        end = frames[-1].seq + 1
+        lost_count = sum(frame.lost for frame in frames)
+        if lost_count:
+            _LOGGER.warning("%s events up to seq %s were lost in a repair", lost_count, end - 1)
+        with self._store.snapshot() as snapshot:
+            state, end, stopped = self._fold(frames, snapshot)
+            MetaWriter(state).put_cursor(end)
+            if end > cursor:
+                MetaWriter(state).put_last(mark_of(frames[end - 1 - cursor]))
+        if end > cursor:
+            self._commit(state.batch, end)
+            self._meter.add(end - cursor)
+        if stopped is not None:
+            raise stopped
+        self._adapt(len(frames) >= count_max)
         return len(frames)
 
-    def _pace(self, until_s: float) -> None:
-        """Let more events gather, unless a full batch of them waits already."""
-        if self.lag < self._options.batch_count_max:
-            self._stopping.wait(max(0.0, until_s - time.monotonic()))
+    def _fold(self, frames: Sequence[Frame], snapshot: Reader) -> tuple[Staging, int, FoldStopped | None]:
+        """Stage the frames; give the cursor after what is staged, and why it is not all, if it is not."""
+        state = Staging(snapshot)
+        try:
+            self._applier.apply_all(frames, state)
+        except Exception as error:
+            if not is_of_the_event(error):
+                raise
+            _LOGGER.warning("a batch from seq %s failed and is folded singly: %s", frames[0].seq, reason_of(error))
+        else:
+            return state, frames[-1].seq + 1, None
+        state = Staging(snapshot)
+        for frame in frames:
+            poison = None if frame.lost else self._applier.apply_one(frame, state)
+            stopped = None if poison is None else self._bury(poison, state)
+            if stopped is not None:
+                return state, frame.seq, stopped
+        return state, frames[-1].seq + 1, None
+
+    def _bury(self, poison: Poison, state: Staging) -> FoldStopped | None:
+        """Stage a dead letter for an event, or say why it stops the runner."""
+        letters, (frame, fold, error) = DeadLetterWriter(state), poison
+        if self._options.on_error == "halt":
+            note = ""
+        elif letters.count() < self._options.dead_letters_max:
+            letters.put(DeadLetter(frame.seq, frame.time, fold, reason_of(error), attempts=1))
+            _LOGGER.warning("seq %s is a dead letter of %s: %s", frame.seq, fold, reason_of(error))
+            return None
+        else:
+            note = f"; there are {letters.count()} dead letters already, which is dead_letters_max"
+        stopped = FoldStopped(
+            f"the fold stopped at seq {frame.seq}: {reason_of(error)} (in {fold}){note}", seq=frame.seq, fold=fold
+        )
+        stopped.__cause__ = error
+        return stopped
+
+    def _commit(self, batch: Batch, cursor: int) -> None:
+        self._store.commit(batch)
+        self.watermark.advance(cursor)
+        if self._on_commit is not None:
+            try:
+                self._on_commit(Commit(cursor, batch.rows.keys(), batch.postings.keys()))
+            except Exception:
+                _LOGGER.exception("a callback after a commit failed; the fold goes on")
+
+    def _adapt(self, was_full: bool) -> None:
+        """Larger batches while they leave a backlog, small ones again when it is gone."""
+        lag = self.lag
+        if not lag:
+            self._count = self._count_min
+        elif was_full:
+            self._count = min(2 * self._count, self._options.batch_count_max)
+
+    # Dead letters
+
+    def _retry_some(self, request: Retry) -> None:
+        """Try the next letters of a request, in one commit; an error of the log or the store ends the request.
+
+        Raises: what is no event's fault, but for LogError.
+        """
+        try:
+            applied, failing = list[int](), list[DeadLetter]()
+            with self._store.snapshot() as snapshot:
+                state, taken = Staging(snapshot), request.take(snapshot)
+                for letter in taken:
+                    again = self._try_again(letter, state)
+                    if again is None:
+                        DeadLetterWriter(state).remove(letter.seq)
+                        applied.append(letter.seq)
+                    else:
+                        DeadLetterWriter(state).put(again)
+                        failing.append(again)
+            if taken:
+                self._commit(state.batch, self.watermark.seq)
+                request.applied += applied
+                request.failing += failing
+            else:
+                request.finish()
+        except LogError as error:  # the fold itself need not stop for it
+            request.finish(error)
+        except BaseException as error:
+            request.finish(error)
+            raise
+
+    def _try_again(self, letter: DeadLetter, state: Staging) -> DeadLetter | None:
+        """Stage a letter's event; the letter as it is then if that fails once more."""
+        fold, reason = letter.fold, "its frame was lost in a repair"
+        try:
+            frame = self._log.get(letter.seq)
+        except (Truncated, Corrupt) as error:
+            reason = reason_of(error)
+        else:
+            poison = None if frame.lost else self._applier.apply_one(frame, state)
+            if poison is None and not frame.lost:
+                return None
+            if poison is not None:
+                fold, reason = poison.fold, reason_of(poison.error)
+        return DeadLetter(letter.seq, letter.time, fold, reason, letter.attempts + 1)
+
+    # The thread
 
     def _run(self) -> None:
-        next_commit_s = 0.0
+        stop_watching = self._log.watch(self._log_grew)
+        self.watermark.when_awaited(self._wake.set)
+        error: CortexError = FoldClosed("the fold was closed")
+        try:
+            self._follow()
+        except BaseException as cause:  # whatever it is, it must show: waits, health and reads say so
+            error = self._stopped_by(cause)
+            _LOGGER.error("%s", error, exc_info=cause)
+            self.watermark.end(error)
+        finally:
+            stop_watching()
+            self._retries.close(error)
+
+    def _follow(self) -> None:
+        next_commit_s = self._clock_s()
         while not self._stopping.is_set():
-            try:
-                if self._log.wait_past(self.watermark.seq, self._options.poll_s):
-                    self._pace(next_commit_s)
-                    self.run_once()
-                    next_commit_s = time.monotonic() + self._options.commit_interval_s
-                elif self._log.ended:  # nothing will come any more: wait to be closed
-                    self._stopping.wait()
-            except Exception as error:  # whatever it is, it must show: waits, health and reads say so
-                stopped = FoldStopped(f"the fold stopped at seq {self.watermark.seq}: {type(error).__name__}: {error}")
-                stopped.__cause__ = error
-                _LOGGER.error("%s", stopped, exc_info=error)
-                self.watermark.end(stopped)
-                return
+            self._wake.clear()
+            request = self._retries.first()
+            if request is not None:
+                with self._turn:
+                    self._retry_some(request)
+            if self.lag:
+                self._pace(next_commit_s)
+                if self._stopping.is_set():
+                    return
+                self.run_once()
+                next_commit_s = self._clock_s() + self._options.commit_interval_s
+            elif request is None:
+                self._wake.wait(self._options.poll_s)
+
+    def _pace(self, until_s: float) -> None:
+        """Let more events gather, unless a full batch of them waits already or somebody waits for one."""
+        self._pausing = True
+        while (left_s := until_s - self._clock_s()) > 0 and not self._is_urgent():
+            self._wake.wait(left_s)
+            self._wake.clear()
+        self._pausing = False
+
+    def _is_urgent(self) -> bool:
+        return (
+            self._stopping.is_set()
+            or self.lag >= self._count
+            or self.watermark.is_awaited(self._log.durable_end)
+            or self._retries.first() is not None
+        )
+
+    def _log_grew(self) -> None:
+        """In the log's thread: during a pause only what could end it is worth a wake-up."""
+        if not self._pausing or self.watermark.waiting_count or self.lag >= self._count:
+            self._wake.set()
+
+    def _stopped_by(self, cause: BaseException) -> FoldStopped:
+        if isinstance(cause, FoldStopped):
+            return cause
+        seq = self.watermark.seq
+        stopped = FoldStopped(f"the fold stopped at seq {seq}: {reason_of(cause)}", seq=seq)
+        stopped.__cause__ = cause
+        return stopped
 
 
-def apply_batch(store: KV, folds: Sequence[Fold[Event]], events: Sequence[Event], cursor: int) -> None:
-    """Fold events into the store and move its cursor, in one commit."""
-    with store.snapshot() as snapshot:
-        state = Staging(snapshot)
-        for event in events:
-            for fold in folds:
-                fold.apply(event, state)
-        for fold in folds:
-            fold.finish(events, state)
-        MetaWriter(state).put_cursor(cursor)
-    store.commit(state.batch)
-
-
-def bind(store: KV, log_id: bytes, versions: dict[str, int]) -> int:
-    """Bind a new store to a log and its folds, or check an old one; give its cursor.
-
-    Raises: WrongLog; FoldVersionChanged.
-    """
-    with store.snapshot() as snapshot:
-        meta = MetaStore(snapshot)
-        found_log, found_versions, cursor = meta.log_id(), meta.fold_versions(), meta.cursor()
-        if found_log is None:
-            state = Staging(snapshot)
-            MetaWriter(state).put_origin(log_id, versions)
-            MetaWriter(state).put_cursor(0)
-    if found_log is None:
-        store.commit(state.batch)
-        return 0
-    if found_log != log_id:
-        raise WrongLog(f"the state is a fold of log {found_log.hex()}, this log is {log_id.hex()}")
-    if found_versions != versions:
-        raise FoldVersionChanged(f"the state was made by folds {found_versions}, this program has {versions}")
-    return cursor
+def _checked(options: RunnerOptions) -> RunnerOptions:
+    """Raises: ValueError."""
+    for name in ("batch_count_min", "batch_count_max", "batch_bytes_max"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"{name} is {getattr(options, name)}; it is 1 or more")
+    if options.on_error not in ("halt", "dead-letter"):
+        raise ValueError(f"on_error is {options.on_error!r}; it is 'halt' or 'dead-letter'")
+    return options

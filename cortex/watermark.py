@@ -26,6 +26,8 @@ class Watermark:
         self._reached: dict[int, Reached] = {}  # by arrival; an arrival that is not here was cancelled
         self._arrivals = count()
         self._error: CortexError | None = None
+        self._on_end: list[Reached] = []
+        self._awaited: Callable[[], None] = _nothing
 
     @property
     def seq(self) -> int:
@@ -42,6 +44,27 @@ class Watermark:
         """How many wait."""
         return len(self._reached)
 
+    def is_awaited(self, end: int) -> bool:
+        """Whether somebody waits for an event before end."""
+        if not self._reached:
+            return False
+        with self._lock:
+            while self._waiting and self._waiting[0][1] not in self._reached:
+                heappop(self._waiting)
+            return bool(self._waiting) and self._waiting[0][0] < end
+
+    def when_awaited(self, awaited: Callable[[], None]) -> None:
+        """Call back, in the thread that waits, whenever one more waits; instead of who was called before."""
+        self._awaited = awaited
+
+    def on_end(self, ended: Reached) -> None:
+        """Call back with the error when the watermark ends, at once if it has.  Must not block."""
+        with self._lock:
+            if self._error is None:
+                self._on_end.append(ended)
+                return
+        ended(self._error)
+
     def on_applied(self, seq: int, reached: Reached) -> Cancel:
         """Call back once event seq is applied, with None, or with the error that prevents it.
 
@@ -49,14 +72,17 @@ class Watermark:
         returned takes the wish back; after that the callback may still run if it was on its way.
         """
         with self._lock:
-            if self._seq <= seq and self._error is None:
+            waits = self._seq <= seq and self._error is None
+            error = self._error if self._seq <= seq else None
+            if waits:
                 arrival = next(self._arrivals)
                 heappush(self._waiting, (seq, arrival))
                 self._reached[arrival] = reached
-                return lambda: self._cancel(arrival)
-            error = self._error if self._seq <= seq else None
-        reached(error)
-        return _nothing
+        if not waits:
+            reached(error)
+            return _nothing
+        self._awaited()
+        return lambda: self._cancel(arrival)
 
     def wait(self, seq: int, timeout_s: float) -> bool:
         """Wait until event seq is applied; False if the time ran out.
@@ -72,11 +98,13 @@ class Watermark:
             done.set()
 
         cancel = self.on_applied(seq, reached)
-        if not done.wait(timeout_s):
+        try:
+            if not done.wait(timeout_s):
+                return False
+        finally:  # Ctrl-C too leaves nothing behind
             cancel()
-            return False
         if outcome:
-            raise outcome[0]
+            raise outcome[0].again()
         return True
 
     def advance(self, seq: int) -> None:
@@ -98,9 +126,12 @@ class Watermark:
             told = [self._reached[arrival] for _, arrival in sorted(self._waiting) if arrival in self._reached]
             self._waiting.clear()
             self._reached.clear()
-        _tell(told, error)
+            ended, self._on_end = self._on_end, []
+        _tell([*told, *ended], error)
 
     def _cancel(self, arrival: int) -> None:
+        if arrival not in self._reached:
+            return
         with self._lock:
             self._reached.pop(arrival, None)
             if len(self._waiting) > 2 * len(self._reached) + _SLACK:

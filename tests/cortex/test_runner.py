@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cortex import FoldClosed, FoldStopped, FoldVersionChanged, Runner, RunnerOptions, WrongLog
+from cortex import CortexError, FoldClosed, FoldStopped, FoldVersionChanged, Runner, RunnerOptions, WrongLog
 from keycodec import view_key
 from stores import Batch, HybridStore, MemoryEngine, MetaStore
 from tests.support.counting import (
@@ -145,19 +145,21 @@ def test_fold_that_raises_stops_the_runner_and_everybody_is_told(tmp_path: Path)
     with word_log(tmp_path / "log", 4) as log, ThreadPoolExecutor(2) as threads:
         store = HybridStore.open(tmp_path / "state", SMALL)
         runner = make_runner(log, store)
+        ended: list[CortexError | None] = []
+        runner.watermark.on_end(ended.append)
         runner.start()
         assert runner.watermark.wait(3, WAIT_S)
         waits = [threads.submit(runner.watermark.wait, seq, WAIT_S) for seq in (5, 1000)]
-        before = digest_of(store)
         log.append_many([(1, b"Tesla"), (1, POISON), (1, b"Zug")]).wait(WAIT_S)
         for wait in waits:
-            with pytest.raises(FoldStopped, match="seq 4"):
+            with pytest.raises(FoldStopped, match="seq 5: PoisonFound"):
                 wait.result(WAIT_S)
         assert isinstance(runner.failure, FoldStopped)
+        assert (runner.failure.seq, runner.failure.fold) == (5, "counting")
         assert isinstance(runner.failure.__cause__, PoisonFound)
-        assert (digest_of(store), cursor_of(store)) == (before, 4), "nothing of the batch is applied"
-        assert (runner.watermark.seq, runner.lag) == (4, 3)
-        assert runner.watermark.wait(3, 0.0), "what was applied before stays so"
+        assert ended == [runner.failure]
+        assert (runner.watermark.seq, cursor_of(store), runner.lag) == (5, 5, 2), "what came before is applied"
+        assert digest_of(store) == Reference(log, 5)[5]
         write_words(log, 2, start=7)
         assert len(read_all(log)) == 9
         runner.close()
@@ -274,16 +276,17 @@ def test_runner_that_was_never_started_closes(tmp_path: Path) -> None:
 
 
 class CountedLog(FileLog):
-    """A log that tells when it has been asked to wait suspiciously often."""
+    """A log that tells when it has been asked how far it is suspiciously often."""
 
-    waits = 0
+    looks = 0
     spun: threading.Event
 
-    def wait_past(self, seq: int, timeout_s: float | None) -> bool:
-        self.waits += 1
-        if self.waits == 500:
+    @property
+    def durable_end(self) -> int:
+        self.looks += 1
+        if self.looks == 500:
             self.spun.set()
-        return super().wait_past(seq, timeout_s)
+        return super().durable_end
 
 
 @pytest.mark.parametrize("how", ["failed", "closed"])

@@ -159,3 +159,63 @@ def test_going_back_is_a_broken_promise() -> None:
     watermark.advance(3)
     with pytest.raises(AssertionError):
         watermark.advance(2)
+
+
+def test_end_tells_those_who_asked_for_it_once_and_those_who_ask_later_at_once() -> None:
+    watermark, told, error = Watermark(0), Told(), FoldStopped("poison")
+    watermark.on_end(told("before"))
+    watermark.advance(5)
+    assert told.calls == []
+    watermark.end(error)
+    watermark.end(error)
+    assert told.calls == [("before", error)]
+    watermark.on_end(told("after"))
+    assert told.calls == [("before", error), ("after", error)]
+
+
+def test_watermark_knows_whether_an_event_is_awaited() -> None:
+    watermark = Watermark(0)
+    assert not watermark.is_awaited(10)
+    cancel = watermark.on_applied(3, lambda _: None)
+    watermark.on_applied(7, lambda _: None)
+    assert [watermark.is_awaited(end) for end in (3, 4, 8)] == [False, True, True]
+    cancel()
+    assert [watermark.is_awaited(end) for end in (4, 7, 8)] == [False, False, True]
+    watermark.advance(8)
+    assert not watermark.is_awaited(10**9)
+
+
+def test_whoever_waits_is_announced_to_the_last_who_asked_and_after_it_can_be_seen() -> None:
+    watermark, seen = Watermark(2), list[tuple[str, bool]]()
+    watermark.when_awaited(lambda: seen.append(("first", watermark.is_awaited(9))))
+    watermark.when_awaited(lambda: seen.append(("last", watermark.is_awaited(9))))
+    assert watermark.wait(1, 0.0)
+    assert seen == []
+    assert not watermark.wait(5, 0.0)
+    assert seen == [("last", True)]
+
+
+def test_interrupted_wait_leaves_nothing_behind() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    watermark = Watermark(0)
+    done = threading.Event()
+    before, threading.Event.wait = threading.Event.wait, lambda *_: interrupt()  # type: ignore[method-assign,assignment]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            watermark.wait(5, 1.0)
+    finally:
+        threading.Event.wait = before  # type: ignore[method-assign]
+    assert not done.is_set()
+    assert watermark.waiting_count == 0
+
+
+def test_error_that_many_waits_raise_does_not_gather_their_places() -> None:
+    watermark, error = Watermark(0), FoldStopped("poison", seq=3, fold="one")
+    watermark.end(error)
+    for _ in range(3):
+        with pytest.raises(FoldStopped) as caught:
+            watermark.wait(5, 1.0)
+        assert (caught.value.seq, caught.value.fold) == (3, "one")
+    assert error.__traceback__ is None

@@ -1,0 +1,88 @@
+"""States of the past: the nearest snapshot, and the events after it folded anew up to a position."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from cortex.errors import BeyondState
+from cortex.folders import remove_tree
+from cortex.live import OnProgress, Work
+from cortex.snapshots import SavedSnapshot, restore_snapshot
+from stores import KV, Batch, MemoryEngine, state_postings, state_rows
+from wal import Files
+
+Event = TypeVar("Event")
+
+_LOAD_COUNT: Final = 10_000  # rows copied into memory in one commit
+
+
+def past_state(
+    work: Work[Event],
+    position: int,
+    *,
+    reached: int,
+    snapshots: Iterable[SavedSnapshot],
+    into: Path | None,
+    scratch: Callable[[], Path],
+    files: Files,
+    on_progress: OnProgress | None,
+) -> KV:
+    """As State.as_of; reached: how many events the live state has folded; snapshots: those that may be used."""
+    if not 0 <= position <= reached:
+        raise BeyondState(f"position {position} is not of the past: the state has folded {reached} events")
+    if into is not None and into.exists():
+        raise FileExistsError(f"{into} is there already; a state of the past is made in a new folder")
+    usable = [one for one in snapshots if one.manifest.position <= position]
+    base = max(usable, key=lambda one: one.manifest.position, default=None)
+    store = _begin(work, base, into, scratch, files)
+    try:
+        work.runner(store).run_to(position, on_progress)
+    except BaseException:
+        store.close()
+        if into is not None:
+            remove_tree(into)
+        raise
+    return store
+
+
+def _begin(
+    work: Work[Event], base: SavedSnapshot | None, into: Path | None, scratch: Callable[[], Path], files: Files
+) -> KV:
+    """A store that holds the base and nothing else."""
+    if into is not None:
+        if base is not None:
+            restore_snapshot(base, into, files)
+        return work.open_store(into)
+    if base is None:
+        return MemoryEngine()
+    folder = scratch()
+    try:
+        restore_snapshot(base, folder, files)
+        return _into_memory(work.open_store(folder))
+    finally:
+        remove_tree(folder)
+
+
+def _into_memory(source: KV) -> KV:
+    """All of a store, which is closed then."""
+    engine = MemoryEngine()
+    try:
+        with source.snapshot() as reader:
+            batch = Batch()
+            for key, value in state_rows(reader):
+                batch.put(key, value)
+                batch = _committed_if_full(engine, batch)
+            for key, entry in state_postings(reader):
+                batch.add_posting(key, entry)
+                batch = _committed_if_full(engine, batch)
+            engine.commit(batch)
+    finally:
+        source.close()
+    return engine
+
+
+def _committed_if_full(engine: MemoryEngine, batch: Batch) -> Batch:
+    if len(batch.rows) + len(batch.postings) < _LOAD_COUNT:
+        return batch
+    engine.commit(batch)
+    return Batch()
