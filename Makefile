@@ -6,7 +6,7 @@ DATA   ?= ./episteme-data
 HOST   ?= 127.0.0.1
 PORT   ?= 18180
 
-.PHONY: serve test check setup bench bench-logs test-lowest test-long clean help
+.PHONY: serve test check setup bench bench-logs bench-state test-lowest test-long clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,13 +25,19 @@ check: $(VENV)/.dev  ## ruff and mypy
 bench: $(VENV)/.dev  ## measure writes and the import; prints a table
 	$(BIN)/python -m bench $(ARGS)
 
-test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers; 20,000 simulated crash states of logs
+test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers; 20,000 simulated crash states of logs, 5,000 of stores
 	$(BIN)/python -m tests.crash.kill_campaign --kills 50 --writers 16
 	$(BIN)/python -m tests.crash.log_campaign --states 20000
+	$(BIN)/python -m tests.crash.state_campaign --states 5000 --kills 50
 
 bench-logs: $(VENV)/.dev  ## measure the logs beside a peer, where that can be installed; prints a table
 	@test -x .bench-peer/bin/python || { $(PYTHON) -m venv .bench-peer && .bench-peer/bin/python -m pip install --quiet --disable-pip-version-check 'net-mesh>=0.45,<0.46'; } || echo "net-mesh could not be installed: its rows stay empty"
 	$(BIN)/python -m bench.logs --peer .bench-peer/bin/python $(ARGS)
+
+bench-state: $(VENV)/.dev  ## measure folds, views, tasks, restart and memory of a state; prints tables
+	$(BIN)/python -m bench.state $(ARGS)
+	$(BIN)/python -m bench.views
+	$(BIN)/python -m bench.tasks
 
 test-lowest:  ## the suite with the oldest dependencies that pyproject.toml admits
 	$(PYTHON) -m venv .venv-lowest

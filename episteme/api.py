@@ -123,12 +123,13 @@ class Answer(Struct, frozen=True):
 
 
 class FoldStatus(Struct, frozen=True):
-    """How far the fold is; lag counts durable events that are not applied."""
+    """How far the fold is; lag counts durable events that are not applied, dead_letters those that could not be."""
 
     applied_seq: int
     lag: int
     versions: dict[str, int]
     failure: str | None
+    dead_letters: int | None  # None where the store cannot be asked
 
 
 class LogStatus(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cortex import RunnerOptions
+from cortex import RunnerOptions, StateOptions
 from episteme.gate import ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, IntakeOptions
 from stores import StoreOptions
 from wal import LogOptions, Retention
@@ -24,7 +24,8 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
 
     log: LogOptions = LogOptions()
     store: StoreOptions = StoreOptions()
-    fold: RunnerOptions = RunnerOptions()
+    # One event that cannot be folded must not keep all others from their readers: it is listed, and shows.
+    state: StateOptions = StateOptions(fold=RunnerOptions(on_error="dead-letter"))
     intake: IntakeOptions = IntakeOptions()
     envelope_bytes_max: int = ENVELOPE_BYTES_MAX  # on the paths of assertions, votes and epochs
     event_bytes_max: int = EVENT_BYTES_MAX  # where any kind is taken

@@ -280,6 +280,12 @@ _INNER_CODES: Final = {
     "forked": "log-failed",
     "log-full": "log-failed",
     "fold-version": "cannot-open",
+    "state-locked": "cannot-open",
+    "bad-snapshot": "cannot-open",
+    "events-gone": "cannot-open",
+    "beyond-state": "not-applied",
+    "too-many-watchers": "overloaded",
+    "rebuilding": "not-ready",
     "log-closed": "not-ready",
     "store-closed": "not-ready",
     "fold-closed": "not-ready",
@@ -292,7 +298,7 @@ _INNER_CODES: Final = {
 # What a stranger is told of a fault on our side: never a path, an errno or a library's words.
 _PUBLIC_DETAILS: Final = {
     "log-failed": "the log could not be written and takes no more until the server is restarted",
-    "disk-full": "there was no room for the log, and it takes no more until the server is restarted",
+    "disk-full": "there was no room on the disk, and nothing more is taken until the server is restarted",
     "fold-stopped": "the fold has stopped: reads are as of where it stopped",
     "damaged": "stored bytes are not as they were written",
     "internal": "something went wrong inside the database",

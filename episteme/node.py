@@ -5,29 +5,32 @@ Only wires: nothing here decides what a claim means.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from cortex import CortexError, FoldStopped, Runner
+import msgspec
+
+from cortex import CortexError, FoldStopped, State
 from episteme.answer import make_answer, make_stored
 from episteme.api import Answer, FoldStatus, IngestResult, LogStatus, Receipt, StatusReport, StoredAssertion
 from episteme.authoring import Authoring
 from episteme.config import NodeConfig
 from episteme.errors import CannotOpen, EpistemeError, NotApplied, NotFound, NotReady, public_detail, translate
-from episteme.folds import FOLDS, LoggedEvent, decode_frame
+from episteme.folds import FOLDS, LoggedEvent
 from episteme.gate import Deliver, Intake, Outcome, admit, readmit
+from episteme.ingest import write_lines
 from episteme.parameters import check_wait, invalid_parameter, make_question, parse_hash
 from episteme.query import Question, ask
-from keycodec import KeyCodecError
+from episteme.state import STATE_FOLDER, open_state
+from keycodec import KeyCodecError, view_key
 from model import SignedEvent, SigningKey
-from stores import AssertionStore, HybridSnapshot, HybridStore, MetaStore, StoreError
+from stores import AssertionStore, MetaStore, Reader, StoreError
 from wal import FileLog
 
 LOG_FOLDER = "log"
-STATE_FOLDER = "state"
 _INGEST_BATCH = 1000  # events that an iterable is read ahead
 
 
@@ -40,23 +43,27 @@ class Node(Authoring):
     """A data folder, opened by this process alone.  Thread-safe.  Offers the Database API."""
 
     def __init__(
-        self, log: FileLog, store: HybridStore, config: NodeConfig, key: SigningKey | None, clock_ms: Callable[[], int]
+        self,
+        log: FileLog,
+        state: State[LoggedEvent],
+        config: NodeConfig,
+        key: SigningKey | None,
+        clock_ms: Callable[[], int],
     ) -> None:
         """Use Node.open."""
         self.key = key
         self.clock_ms = clock_ms
         self.config = config
         self.log = log
-        self.store = store
-        self.runner: Runner[LoggedEvent] = Runner(log, store, FOLDS, decode_frame, config.fold)
-        self.intake = Intake(log, store, lambda: self.runner.watermark.seq, config.intake)
+        self.state = state
+        self.intake = Intake(log, state, lambda: state.watermark.seq, config.intake)
         self._started_s = time.monotonic()
         self._catch_up_seq = log.durable_end
         self._closed = False
-        self.runner.start()
-        if self._catch_up_seq > 0 and self.runner.failure is None:
+        state.start()
+        if self._catch_up_seq > 0 and not state.outdated and state.failure is None:
             with suppress(CortexError):  # a fold that fails now shows in every answer
-                self.runner.watermark.wait(self._catch_up_seq - 1, config.catch_up_wait_s)
+                state.watermark.wait(self._catch_up_seq - 1, config.catch_up_wait_s)
 
     @classmethod
     def open(
@@ -85,11 +92,11 @@ class Node(Authoring):
                 folder / LOG_FOLDER, clock_ms=clock_ms, new_log_id=lambda: os.urandom(16), options=config.log
             )
             try:
-                store = HybridStore.open(folder / STATE_FOLDER, config.store)
+                state = open_state(folder, log, config)
                 try:
-                    return cls(log, store, config, key, clock_ms)
+                    return cls(log, state, config, key, clock_ms)
                 except BaseException:
-                    store.close()
+                    state.close()
                     raise
             except BaseException:
                 log.close()
@@ -109,7 +116,7 @@ class Node(Authoring):
     @property
     def applied_seq(self) -> int:
         """The last event that is readable; -1 if there is none."""
-        return self.runner.watermark.seq - 1
+        return self.state.watermark.seq - 1
 
     @property
     def end_seq(self) -> int:
@@ -123,16 +130,19 @@ class Node(Authoring):
             reasons.append("closing")
         if self.log.failure is not None:
             reasons.append(public_detail(translate(self.log.failure)))
-        if isinstance(self.runner.failure, FoldStopped):
-            reasons.append(public_detail(translate(self.runner.failure)))
+        if isinstance(self.state.failure, FoldStopped):
+            reasons.append(public_detail(translate(self.state.failure)))
+        elif self.state.outdated:
+            done = f"{self.state.rebuilt_seq} of {self.log.durable_end} events are folded"
+            reasons.append(f"the state of an older version is made anew: {done}")
         elif not self.caught_up:
-            reasons.append(f"catching up: {self.runner.watermark.seq} of {self._catch_up_seq} events are folded")
+            reasons.append(f"catching up: {self.state.watermark.seq} of {self._catch_up_seq} events are folded")
         return reasons
 
     @property
     def caught_up(self) -> bool:
         """Whether the fold has applied all that was in the log at open: then every duplicate is known."""
-        return self.runner.watermark.seq >= self._catch_up_seq
+        return not self.state.outdated and self.state.watermark.seq >= self._catch_up_seq
 
     def admit(self, data: bytes, *, any_kind: bool = True) -> SignedEvent:
         """Read one envelope, its signatures not yet verified; not any_kind: under the smaller bound.
@@ -196,21 +206,7 @@ class Node(Authoring):
 
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
-        results: list[IngestResult | None] = []
-        admitted: list[SignedEvent] = []
-        places: list[tuple[int, int]] = []
-        for place, (number, line) in enumerate(lines):
-            try:
-                signed = self.admit(line) if isinstance(line, bytes) else self._readmit(line)
-            except EpistemeError as error:
-                results.append(_refused(number, error))
-                continue
-            results.append(None)
-            admitted.append(signed)
-            places.append((place, number))
-        for (place, number), outcome in zip(places, self.submit_many(admitted, via), strict=True):
-            results[place] = _result(number, outcome)
-        return [result for result in results if result is not None]
+        return write_lines(lines, self.admit, self._readmit, lambda batch: self.submit_many(batch, via))
 
     def query(
         self,
@@ -235,7 +231,46 @@ class Node(Authoring):
     def ask(self, question: Question) -> Answer:
         """Answer a question from the newest state, without waiting for anything."""
         with self._snapshot() as snapshot:
-            return make_answer(question, ask(snapshot, question), MetaStore(snapshot).cursor() - 1)
+            return self._resolve(question, snapshot)
+
+    def watch(
+        self,
+        subject: str,
+        predicate: str,
+        *,
+        lens: str | None = None,
+        source_class: Iterable[str] = (),
+        lifecycle: Iterable[str] = (),
+        limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Generator[Answer, None, None]:
+        """The answer now, then each one that differs in more than its seq; ends when the database closes.
+
+        A reader who is slow gets the newest answer and none of those between.  timeout_s: how long to wait
+        for the next; the iterator ends then.
+        Raises: what query raises for a bad question; at the step where it shows, FoldStopped, NotReady, Overloaded.
+        """
+        question = make_question(
+            subject, predicate, lens=lens, source_class=source_class, lifecycle=lifecycle, full=False, limit=limit
+        )
+        return self._watch(question, timeout_s)
+
+    def _watch(self, question: Question, timeout_s: float | None) -> Generator[Answer, None, None]:
+        # The pair's view is written anew at every event that may change any of its answers.
+        keys = (view_key(question.subject, question.predicate),)
+        try:
+            with self.state.watch(
+                lambda reader: self._resolve(question, reader), keys=keys, same=_same_but_seq, timeout_s=timeout_s
+            ) as watch:
+                for change in watch:
+                    yield change.value
+        except (CortexError, StoreError, KeyCodecError) as error:
+            raise translate(error) from error
+
+    def _resolve(self, question: Question, reader: Reader) -> Answer:
+        if self.state.outdated:  # its views are of another version; its claims are the claims
+            question = msgspec.structs.replace(question, full=True)
+        return make_answer(question, ask(reader, question), MetaStore(reader).cursor() - 1)
 
     def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
         """As Database.get."""
@@ -255,7 +290,7 @@ class Node(Authoring):
             return
         if min_seq < 0:
             raise invalid_parameter("min_seq", f"is {min_seq}; it is a whole number of 0 or more")
-        if self.runner.watermark.seq > min_seq:
+        if self.state.watermark.seq > min_seq:
             return
         if not self.wait_applied(min_seq, wait_s):
             raise NotApplied(f"seq {min_seq} is not applied yet; the fold is at {self.applied_seq}", retry_after_s=1)
@@ -264,7 +299,7 @@ class Node(Authoring):
         """Wait until event seq is readable; False if the time ran out."""
         check_wait(timeout_s, self.config.wait_s_max)
         try:
-            return self.runner.watermark.wait(seq, timeout_s)
+            return self.state.watermark.wait(seq, timeout_s)
         except Exception as error:
             raise translate(error) from error
 
@@ -273,7 +308,7 @@ class Node(Authoring):
         if self._closed:
             raise NotReady("the database is closed")
         reasons = self.reasons_not_ready()
-        failure = self.runner.failure
+        failure = self.state.failure
         return StatusReport(
             version=version("episteme-db"),
             database=self.database,
@@ -290,11 +325,12 @@ class Node(Authoring):
             ),
             fold=FoldStatus(
                 applied_seq=self.applied_seq,
-                lag=self.runner.lag,
+                lag=self.state.lag,
                 versions={fold.name: fold.version for fold in FOLDS},
                 failure=translate(failure).code if isinstance(failure, FoldStopped) else None,
+                dead_letters=self._dead_letter_count(),
             ),
-            store_bytes=self.store.size_bytes(),
+            store_bytes=self.state.size_bytes(),
         )
 
     def close(self) -> None:
@@ -304,8 +340,7 @@ class Node(Authoring):
         self._closed = True
         with ExitStack() as closing:  # from the last to the first, whatever fails on the way
             closing.callback(self.log.close)
-            closing.callback(self.store.close)
-            closing.callback(self.runner.close)
+            closing.callback(self.state.close)
             closing.callback(self.intake.close)
 
     def __enter__(self) -> Self:
@@ -315,30 +350,30 @@ class Node(Authoring):
         self.close()
 
     @contextmanager
-    def _snapshot(self) -> Iterator[HybridSnapshot]:
+    def _snapshot(self) -> Iterator[Reader]:
         """The newest state; what goes wrong with it is told as an EpistemeError."""
         try:
-            with self.store.snapshot() as snapshot:
+            with self.state.snapshot() as snapshot:
                 yield snapshot
         except (StoreError, KeyCodecError) as error:
             raise translate(error) from error
+
+    def _dead_letter_count(self) -> int | None:
+        try:
+            return self.state.dead_letter_count()
+        except StoreError:
+            return None
 
     def _check_writable(self) -> None:
         if self._closed:
             raise NotReady("the database is closing", retry_after_s=1)
         if not self.caught_up:
-            if isinstance(self.runner.failure, FoldStopped):
-                raise translate(self.runner.failure)
+            if isinstance(self.state.failure, FoldStopped):
+                raise translate(self.state.failure)
             # Until then a duplicate could go unnoticed.
             reasons = "; ".join(self.reasons_not_ready())
             raise NotReady(f"the database takes no writes yet: {reasons}", retry_after_s=1)
 
 
-def _refused(number: int, error: EpistemeError) -> IngestResult:
-    return IngestResult(number, "refused", code=error.code, detail=error.detail, errors=error.errors)
-
-
-def _result(number: int, outcome: Outcome) -> IngestResult:
-    if isinstance(outcome, EpistemeError):
-        return _refused(number, outcome)
-    return IngestResult(number, outcome.status, outcome.hash, outcome.seq)
+def _same_but_seq(one: Answer, other: Answer) -> bool:
+    return msgspec.structs.replace(one, seq=other.seq) == other

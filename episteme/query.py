@@ -14,6 +14,7 @@ from msgspec import Struct
 from episteme.errors import TooManyCandidates
 from episteme.lenses import (
     DEFAULT_LENS,
+    HIDDEN_LIFECYCLES,
     Candidate,
     Lens,
     group_by_value,
@@ -24,7 +25,6 @@ from episteme.lenses import (
 from model import SIGNATURES_MAX, Lifecycle, SourceClass
 from stores import AssertionRow, AssertionStore, IndexStore, Reader, Resolution, ViewRow, ViewStore, VoteStore
 
-HIDDEN_LIFECYCLES: Final = frozenset(("deprecated", "rejected"))
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1000
 CANDIDATES_MAX: Final = 100_000  # a full read of one pair: about 200 MB of claims of the usual size
@@ -76,7 +76,10 @@ def ask(reader: Reader, question: Question) -> Resolved:
 
 
 def compute_view(reader: Reader, subject: str, predicate: str, seq: int, time: int) -> ViewRow:
-    """The pair's view by a full read; seq and time are those of the last event that touched the pair."""
+    """The pair's view by a full read: what the fold's tallies are held against.
+
+    seq and time are those of the last event that touched the pair.
+    """
     question = Question(subject=subject, predicate=predicate)
     found = resolve_pair(reader, lens_named(DEFAULT_LENS), question, count_max=_UNBOUNDED)
     return ViewRow(found.resolution, found.groups_count, found.winner, seq, time)

@@ -44,7 +44,17 @@ from model.governance import (
     Supersession,
     TrustPack,
 )
-from model.record import FRAME_KIND_EVENT, EventRecord, Receipt, decode_record, encode_record
+from model.record import (
+    FRAME_KIND_EVENT,
+    EventHead,
+    EventRecord,
+    RawRecord,
+    Receipt,
+    decode_event,
+    decode_raw_record,
+    decode_record,
+    encode_record,
+)
 from model.signing import SEED_BYTES, Signature, SigningKey, is_signed_by, verify
 from model.text import PREDICATE_BYTES_MAX, SUBJECT_BYTES_MAX, check_form, check_label, to_micros
 from model.values import AnyValue, BooleanValue, NumberValue, ReferenceValue, TextValue
@@ -72,6 +82,7 @@ __all__ = [
     "Epoch",
     "EscalationAck",
     "Event",
+    "EventHead",
     "EventRecord",
     "FieldRule",
     "GoldStandard",
@@ -85,6 +96,7 @@ __all__ = [
     "PackMember",
     "PredicateRule",
     "QuotaLimit",
+    "RawRecord",
     "Receipt",
     "ReferenceValue",
     "Signature",
@@ -102,6 +114,8 @@ __all__ = [
     "check_form",
     "check_label",
     "decode_envelope",
+    "decode_event",
+    "decode_raw_record",
     "decode_record",
     "encode_envelope",
     "encode_record",

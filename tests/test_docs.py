@@ -23,6 +23,7 @@ REQUIRED: Final = (
     "README.md",
     "docs/architecture.md",
     "docs/cli.md",
+    "docs/cortex.md",
     "docs/format-events.md",
     "docs/format-keys.md",
     "docs/format-log.md",
@@ -374,9 +375,15 @@ def settings() -> list[str]:
     """Every setting of a node and of its HTTP edge, by its dotted name."""
     found = []
     for field in msgspec.structs.fields(NodeConfig):
-        parts = getattr(getattr(NodeConfig(), field.name), "_fields", None)
-        found += [f"{field.name}.{part}" for part in parts] if parts else [field.name]
+        found += names_in(field.name, getattr(NodeConfig(), field.name))
     return found + [field.name for field in msgspec.structs.fields(ServerConfig)]
+
+
+def names_in(name: str, value: object) -> list[str]:
+    parts = getattr(value, "_fields", None)
+    if not parts or name == "log.retention":  # which is set as a whole
+        return [name]
+    return [inner for part in parts for inner in names_in(f"{name}.{part}", getattr(value, part))]
 
 
 def test_the_operations_page_mentions_every_setting() -> None:

@@ -10,6 +10,7 @@ from episteme.cli.log import log_app
 from episteme.cli.output import talk
 from episteme.cli.read import get, query, status
 from episteme.cli.serve import serve
+from episteme.cli.state import rebuild, state_app
 from episteme.cli.write import assert_claim, keygen, vote
 
 app = typer.Typer(
@@ -27,7 +28,9 @@ app.command()(query)
 app.command()(get)
 app.command("import")(import_claims)
 app.command()(status)
+app.command()(rebuild)
 app.add_typer(log_app, name="log")
+app.add_typer(state_app, name="state")
 
 
 @app.callback(invoke_without_command=True)

@@ -2,62 +2,47 @@
 
 from collections.abc import Sequence
 
-from episteme.folds.event import LoggedEvent
-from model import Assertion, EventRecord, kind_of
-from stores import (
-    AssertionRow,
-    AssertionWriter,
-    EventRow,
-    EventWriter,
-    IndexWriter,
-    Posting,
-    RowSignature,
-    Staging,
-)
+from episteme.folds.event import ASSERTION, LoggedEvent
+from keycodec import assertion_row_keys
+from stores import AssertionHead, AssertionWriter, EventRow, EventWriter, IndexWriter, RowSignature, Staging
 
 
 class AssertionFold:
     """Families H, HASH_SUBJECT, S, SP, SUBJECTS and EVENT."""
 
     name = "assertion"
-    version = 1
+    version = 2
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a new event, or join the new signatures of a known one."""
-        if isinstance(event.record.event, Assertion):
-            _apply_assertion(event, event.record.event, state)
+        if event.kind == ASSERTION:
+            _apply_assertion(event, state)
         else:
             _apply_other(event, state)
 
-    def finish(self, events: Sequence[LoggedEvent], state: Staging) -> None:
-        """Nothing follows from a batch as a whole."""
 
-
-def _apply_assertion(event: LoggedEvent, assertion: Assertion, state: Staging) -> None:
-    digest = event.record.digest
+def _apply_assertion(event: LoggedEvent, state: Staging) -> None:
     store = AssertionWriter(state)
-    known = store.find(digest)
+    keys = assertion_row_keys(event.subject, event.predicate, event.digest)
+    known = store.head(keys)
     if known is None:
-        signatures = _new_signatures(event.record, (), event.seq)
-        store.put(digest, AssertionRow(assertion, signatures, event.seq, event.time))
-        IndexWriter(state).add(assertion.subject, assertion.predicate, Posting(event.seq, digest))
+        store.put_raw(keys, AssertionHead(event.raw, _new_signatures(event, ()), event.seq, event.time))
+        IndexWriter(state).add_keys(keys, event.seq, event.digest)
         return
-    joined = _new_signatures(event.record, known.signatures, event.seq)
+    joined = _new_signatures(event, known.signatures)
     if joined:
-        store.put(digest, AssertionRow(known.event, known.signatures + joined, known.seq, known.time))
+        store.put_raw(keys, AssertionHead(known.event, known.signatures + joined, known.seq, known.time))
 
 
 def _apply_other(event: LoggedEvent, state: Staging) -> None:
-    digest = event.record.digest
     store = EventWriter(state)
-    known = store.get(digest)
+    known = store.get(event.digest)
     before = known.agents if known else ()
-    joined = tuple(s.agent for s in event.record.signatures if s.agent not in before)
+    joined = tuple(s.agent for s in event.signatures if s.agent not in before)
     if joined:
-        seq = known.seq if known else event.seq
-        store.put(digest, EventRow(seq, kind_of(event.record.event), before + joined))
+        store.put(event.digest, EventRow(known.seq if known else event.seq, event.kind, before + joined))
 
 
-def _new_signatures(record: EventRecord, known: Sequence[RowSignature], seq: int) -> tuple[RowSignature, ...]:
+def _new_signatures(event: LoggedEvent, known: Sequence[RowSignature]) -> tuple[RowSignature, ...]:
     agents = {signature.agent for signature in known}
-    return tuple(RowSignature(s.agent, s.signature, seq) for s in record.signatures if s.agent not in agents)
+    return tuple([RowSignature(s.agent, s.signature, event.seq) for s in event.signatures if s.agent not in agents])

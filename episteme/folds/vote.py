@@ -1,8 +1,6 @@
 """Votes: one live vote for each agent and assertion, and the totals."""
 
-from collections.abc import Sequence
-
-from episteme.folds.event import LoggedEvent
+from episteme.folds.event import VOTE, LoggedEvent
 from model import Vote, to_micros
 from stores import LiveVote, Staging, VoteRow, VoteWriter
 
@@ -15,14 +13,15 @@ class VoteFold:
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a vote; if it is the agent's latest, make it the live one and move the totals."""
-        vote = event.record.event
-        if not isinstance(vote, Vote):
+        if event.kind != VOTE:
             return
+        vote = event.event
+        assert isinstance(vote, Vote), event.kind
         store = VoteWriter(state)
-        digest = event.record.digest
+        digest = event.digest
         if store.get(vote.subject, vote.assertion, digest.hex()) is not None:
             return
-        store.put(digest, VoteRow(vote, event.record.signatures, event.seq, event.time))
+        store.put(digest, VoteRow(vote, event.signatures, event.seq, event.time))
         live = LiveVote(vote.timestamp, event.seq, to_micros(vote.weight), digest)
         before = store.live(vote.subject, vote.assertion, vote.agent)
         if before is not None and (before.timestamp, before.seq) > (live.timestamp, live.seq):
@@ -32,6 +31,3 @@ class VoteFold:
         if before is not None:
             tally = tally.minus(before.weight_micros)
         store.put_tally(vote.subject, vote.assertion, tally.plus(live.weight_micros))
-
-    def finish(self, events: Sequence[LoggedEvent], state: Staging) -> None:
-        """Nothing follows from a batch as a whole."""

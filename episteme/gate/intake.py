@@ -11,14 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from episteme.api import Receipt
 from episteme.errors import EpistemeError, NotReady, Overloaded, translate
 from episteme.gate.known import Known, RecentEvents, cursor_of, find_known
 from model import FRAME_KIND_EVENT, SignedEvent, encode_record
 from model import Receipt as ReceiptFacts
-from stores import HybridStore
+from stores import Snapshot
 from wal import Log, LogError, Ticket
 
 Outcome = Receipt | EpistemeError
@@ -34,19 +34,26 @@ class IntakeOptions(NamedTuple):
     lag_count_max: int = 200_000  # events in the log that are not folded: bounds the window of known hashes
 
 
+class Folded(Protocol):
+    """What is folded of the log."""
+
+    def snapshot(self) -> Snapshot:
+        """The newest of it."""
+
+
 class Intake:
     """The one way into the log.  Thread-safe."""
 
     def __init__(
         self,
         log: Log,
-        store: HybridStore,
+        state: Folded,
         applied: Callable[[], int],
         options: IntakeOptions = IntakeOptions(),  # noqa: B008
     ) -> None:
         """applied: the seq of the next event to fold, as the fold's watermark says it."""
         self._log = log
-        self._store = store
+        self._state = state
         self._applied = applied
         self._options = options
         self._pool = ThreadPoolExecutor(options.threads, thread_name_prefix="verify")
@@ -163,7 +170,7 @@ class Intake:
         fresh: list[tuple[SignedEvent, _Said]] = []
         said_by_digest: dict[bytes, _Said] = {}
         plan: list[EpistemeError | tuple[_Said, int | None]] = []  # an index into fresh, or None for a duplicate
-        with self._append_lock, self._store.snapshot() as snapshot:
+        with self._append_lock, self._state.snapshot() as snapshot:
             self._recent.forget_before(cursor_of(snapshot))
             for signed, refusal in zip(batch, refusals, strict=True):
                 if refusal is not None:

@@ -3,18 +3,20 @@
 from typing import Final
 
 from episteme.errors import FieldProblem, UnknownLens
-from episteme.lenses.base import Lens
+from episteme.lenses.base import Figures, Lens, figures, share
 from episteme.lenses.candidate import (
+    HIDDEN_LIFECYCLES,
     Candidate,
     Group,
     Signer,
     group_by_value,
+    key_of,
     make_candidate,
     newest_stages,
     value_key,
 )
 from episteme.lenses.pick import Confidence, Recency
-from episteme.lenses.weigh import Consensus, Votes
+from episteme.lenses.weigh import Consensus, Votes, lead_of
 
 LENSES: Final[dict[str, Lens]] = {lens.name: lens for lens in (Recency(), Consensus(), Confidence(), Votes())}
 DEFAULT_LENS: Final = Consensus.name
@@ -31,14 +33,20 @@ def lens_named(name: str) -> Lens:
 
 __all__ = [
     "DEFAULT_LENS",
+    "HIDDEN_LIFECYCLES",
     "LENSES",
     "Candidate",
+    "Figures",
     "Group",
     "Lens",
     "Signer",
+    "figures",
     "group_by_value",
+    "key_of",
+    "lead_of",
     "lens_named",
     "make_candidate",
     "newest_stages",
+    "share",
     "value_key",
 ]

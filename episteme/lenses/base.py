@@ -9,9 +9,10 @@ Source: docs/lenses.md.
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ DIGITS: Final = 6
 AGREED_CONFLICT_BELOW: Final = 0.4
 AGREED_SHARE_FROM: Final = 0.8
 _AGREED_SHARE_EXACT: Final = Fraction(str(AGREED_SHARE_FROM))  # a share of just under it is not enough
+
+Weights = Mapping[int, int]  # how many groups have each weight
 
 
 class Lens(Protocol):
@@ -58,33 +61,57 @@ def ranked(scored: Sequence[Scored]) -> list[Scored]:
     return sorted(scored, key=lambda one: one.order)
 
 
-def shares(ranking: Sequence[Scored]) -> list[float]:
-    """Each group's part of all weight; equal parts if nobody has any."""
-    total = sum(one.weight for one in ranking)
-    if total == 0:
-        return [round(1 / len(ranking), DIGITS) for _ in ranking]
-    return [round(one.weight / total, DIGITS) for one in ranking]
+def share(weight: int, total: int, groups_count: int) -> float:
+    """A group's part of all weight; equal parts if nobody has any."""
+    return round(weight / total if total else 1 / groups_count, DIGITS)
 
 
-def conflict(weights: Sequence[int]) -> float:
-    """Shannon entropy of the shares over the log of their number: 0 for one value, 1 for equal opposites."""
-    total = sum(weights)
-    if len(weights) < 2:
+def conflict(weights: Weights) -> float:
+    """Shannon entropy of the shares over the log of their number: 0 for one value, 1 for equal opposites.
+
+    Groups of one weight enter as one term, times their number: the cost is that of the distinct weights,
+    and whoever has the same weights gets the same bytes.
+    """
+    count = sum(weights.values())
+    if count < 2:
         return 0.0
+    total = sum(weight * groups for weight, groups in weights.items())
     if total == 0:
         return 1.0
-    entropy = -math.fsum(weight / total * math.log(weight / total) for weight in weights if weight)
-    return min(1.0, abs(round(entropy / math.log(len(weights)), DIGITS)))
+    terms = (groups * (weight / total * math.log(weight / total)) for weight, groups in weights.items() if weight)
+    entropy = -math.fsum(terms)
+    return min(1.0, abs(round(entropy / math.log(count), DIGITS)))
 
 
-def status_of(weights: Sequence[int], conflict_value: float) -> Status:
+def status_of(weights: Weights, conflict_value: float) -> Status:
     """One word for how much the claims disagree."""
     if not weights:
         return "none"
-    if len(weights) == 1:
+    if sum(weights.values()) == 1:
         return "unanimous"
-    agreed = conflict_value < AGREED_CONFLICT_BELOW or 0 < _AGREED_SHARE_EXACT * sum(weights) <= max(weights)
+    total = sum(weight * groups for weight, groups in weights.items())
+    agreed = conflict_value < AGREED_CONFLICT_BELOW or 0 < _AGREED_SHARE_EXACT * total <= max(weights)
     return "agreed" if agreed else "contested"
+
+
+class Figures(NamedTuple):
+    """The numbers of a resolution that belong to no group, rounded."""
+
+    status: Status
+    confidence: float
+    conflict: float
+    margin: float | None
+
+
+def figures(weights: Weights, *, confidence: float, margin: float | None) -> Figures:
+    """The figures of a ranking that is not empty."""
+    conflict_value = conflict(weights)
+    return Figures(
+        status_of(weights, conflict_value),
+        round(confidence, DIGITS),
+        conflict_value,
+        None if margin is None else round(margin, DIGITS),
+    )
 
 
 def nothing(lens: Lens) -> Resolution:
@@ -94,26 +121,26 @@ def nothing(lens: Lens) -> Resolution:
 
 def resolution(lens: Lens, ranking: Sequence[Scored], *, confidence: float, margin: float | None) -> Resolution:
     """The resolution of a ranking that is not empty."""
-    weights = [one.weight for one in ranking]
-    conflict_value = conflict(weights)
+    found = figures(Counter(one.weight for one in ranking), confidence=confidence, margin=margin)
+    total = sum(one.weight for one in ranking)
     return Resolution(
         lens=lens.name,
         lens_version=lens.version,
-        status=status_of(weights, conflict_value),
+        status=found.status,
         winner=ranking[0].best.digest,
-        confidence=round(confidence, DIGITS),
-        conflict=conflict_value,
-        margin=None if margin is None else round(margin, DIGITS),
+        confidence=found.confidence,
+        conflict=found.conflict,
+        margin=found.margin,
         candidates_count=sum(len(one.group.candidates) for one in ranking),
-        groups=tuple(_group_row(one, part) for one, part in zip(ranking, shares(ranking), strict=True)),
+        groups=tuple(_group_row(one, share(one.weight, total, len(ranking))) for one in ranking),
     )
 
 
-def _group_row(one: Scored, share: float) -> GroupRow:
+def _group_row(one: Scored, part: float) -> GroupRow:
     candidates = one.group.candidates
     return GroupRow(
         value=one.best.event.object,
-        share=share,
+        share=part,
         support=one.group.support,
         best_tier=min(candidate.tier for candidate in candidates),
         votes_micros=sum(candidate.tally.sum_micros for candidate in candidates),

@@ -7,7 +7,7 @@ Source: docs/lenses.md.
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -16,15 +16,13 @@ from model import (
     TIER_BY_SOURCE_CLASS,
     AnyValue,
     Assertion,
-    BooleanValue,
-    NumberValue,
-    ReferenceValue,
-    TextValue,
     to_micros,
 )
 from stores import AssertionRow, Tally
 
 ValueKey = tuple[str, str]
+
+HIDDEN_LIFECYCLES: Final = frozenset(("deprecated", "rejected"))  # unless a question names them
 
 
 class Signer(Struct, frozen=True, array_like=True, gc=False):
@@ -94,17 +92,19 @@ def make_candidate(digest: bytes, row: AssertionRow, tally: Tally) -> Candidate:
 
 def value_key(value: AnyValue) -> ValueKey:
     """What makes two values the same: text after NFC and trimming, numbers as exact decimals."""
-    match value:
-        case TextValue():
-            return ("text", unicodedata.normalize("NFC", value.value).strip())
-        case NumberValue():
-            return ("number", _exact_number(value.value))
-        case BooleanValue():
-            return ("boolean", "true" if value.value else "false")
-        case ReferenceValue():
-            return ("reference", value.value)
-        case _:
-            assert_never(value)
+    return key_of(str(value.__struct_config__.tag), value.value)
+
+
+def key_of(kind: str, value: str | bool) -> ValueKey:
+    """The same from a value's type and what it holds."""
+    match kind:
+        case "text":
+            return (kind, unicodedata.normalize("NFC", str(value)).strip())
+        case "number":
+            return (kind, _exact_number(str(value)))
+        case "boolean":
+            return (kind, "true" if value else "false")
+    return (kind, str(value))
 
 
 def group_by_value(candidates: Iterable[Candidate]) -> list[Group]:

@@ -1,6 +1,7 @@
 """Lenses that weigh values: consensus and votes."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from episteme.lenses.base import Lens, Scored, nothing, ranked, resolution
 from episteme.lenses.candidate import Group
@@ -32,6 +33,19 @@ class Votes:
         return _by_share(self, scored)
 
 
+class Lead(NamedTuple):
+    """How far the first group is ahead, not rounded."""
+
+    confidence: float  # its share
+    margin: float | None  # difference of shares to the second
+
+
+def lead_of(first: int, second: int | None, total: int, groups_count: int) -> Lead:
+    """From the weights of the first two groups, and of all."""
+    share = first / total if total else 1 / groups_count
+    return Lead(share, None if second is None else (first - second) / max(total, 1))
+
+
 def _by_support(group: Group) -> Scored:
     best = min(group.standing, key=lambda candidate: candidate.tie)
     return Scored(group, score=group.support, weight=group.support, best=best)
@@ -48,6 +62,6 @@ def _by_share(lens: Lens, scored: Sequence[Scored]) -> Resolution:
         return nothing(lens)
     ranking = ranked(scored)
     total = sum(one.weight for one in ranking)
-    share = ranking[0].weight / total if total else 1 / len(ranking)
-    lead = None if len(ranking) == 1 else (ranking[0].weight - ranking[1].weight) / max(total, 1)
-    return resolution(lens, ranking, confidence=share, margin=lead)
+    runner_up = ranking[1].weight if len(ranking) > 1 else None
+    lead = lead_of(ranking[0].weight, runner_up, total, len(ranking))
+    return resolution(lens, ranking, confidence=lead.confidence, margin=lead.margin)

@@ -99,7 +99,7 @@ async def applied(node: Node, seq: int, timeout_s: float) -> bool:
     def tell(error: Exception | None) -> None:
         post(loop, lambda: _settle(reached, error))
 
-    cancel = node.runner.watermark.on_applied(seq, tell)
+    cancel = node.state.watermark.on_applied(seq, tell)
     try:
         done, _ = await asyncio.wait([reached], timeout=timeout_s)
     finally:

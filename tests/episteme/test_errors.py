@@ -31,7 +31,10 @@ PACKAGES = (cortex.errors, keycodec.errors, model.errors, stores.errors, wal.err
 INTERNAL_CODES = {
     *("bad-key", "fold-error", "store-error", "store-map-full"),
     *("log-error", "future-seq", "truncated", "seq-conflict", "not-owner", "diverged"),
-    *("bad-log-name", "unknown-log", "options-conflict"),
+    *("bad-log-name", "unknown-log", "options-conflict", "invalid-batch"),
+    # Of the domain models, which the database does not use.
+    *("invalid-command", "key-conflict", "commands-busy", "invalid-query", "query-too-wide", "unsupported-event"),
+    *("task-not-found", "task-conflict", "memory-not-found", "memory-conflict"),
 }
 
 

@@ -184,4 +184,4 @@ def test_waits_that_ran_out_leave_nothing_behind(tmp_path: Path) -> None:
         for _ in range(20):
             with pytest.raises(NotApplied):
                 node.query("s", "p", min_seq=10**12, wait_s=0)
-        assert node.runner.watermark.waiting_count == 0
+        assert node.state.watermark.waiting_count == 0

@@ -31,30 +31,29 @@ class Recount:
         self.votes: dict[tuple[str, str, bytes], VoteRow] = {}
         self.live: dict[tuple[str, str, str], Live] = {}
         self.touched: dict[Pair, LoggedEvent] = {}
+        self.early: set[str] = set()  # subjects of votes on what they did not have yet
         for event in events:
             self._count(event)
 
     def _count(self, event: LoggedEvent) -> None:
-        content, digest = event.record.event, event.record.digest
+        content, digest = event.event, event.digest
         if isinstance(content, Assertion):
             self._count_assertion(event, content)
             return
         known = self.others.get(digest)
         agents = list(known.agents) if known else []
-        agents += [one.agent for one in event.record.signatures if one.agent not in agents]
+        agents += [one.agent for one in event.signatures if one.agent not in agents]
         self.others[digest] = EventRow(known.seq if known else event.seq, kind_of(content), tuple(agents))
         if isinstance(content, Vote):
             self._count_vote(event, content, first=known is None)
 
     def _count_assertion(self, event: LoggedEvent, assertion: Assertion) -> None:
-        digest = event.record.digest
+        digest = event.digest
         known = self.assertions.get(digest)
         signatures = list(known.signatures) if known else []
         signers = {one.agent for one in signatures}
         signatures += [
-            RowSignature(one.agent, one.signature, event.seq)
-            for one in event.record.signatures
-            if one.agent not in signers
+            RowSignature(one.agent, one.signature, event.seq) for one in event.signatures if one.agent not in signers
         ]
         seq, time = (known.seq, known.time) if known else (event.seq, event.time)
         self.assertions[digest] = AssertionRow(assertion, tuple(signatures), seq, time)
@@ -64,10 +63,12 @@ class Recount:
         target = self.assertions.get(bytes.fromhex(vote.assertion))
         if target is not None and target.event.subject == vote.subject:
             self.touched[vote.subject, target.event.predicate] = event
+        else:
+            self.early.add(vote.subject)
         if not first:
             return
-        digest = event.record.digest
-        self.votes[vote.subject, vote.assertion, digest] = VoteRow(vote, event.record.signatures, event.seq, event.time)
+        digest = event.digest
+        self.votes[vote.subject, vote.assertion, digest] = VoteRow(vote, event.signatures, event.seq, event.time)
         ballot = (vote.subject, vote.assertion, vote.agent)
         live = Live(vote.timestamp, event.seq, Decimal(vote.weight), digest)
         if ballot not in self.live or self.live[ballot][:2] < live[:2]:

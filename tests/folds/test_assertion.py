@@ -11,7 +11,6 @@ from model import (
     FRAME_KIND_EVENT,
     Alias,
     BooleanValue,
-    EventRecord,
     Receipt,
     SignedEvent,
     UnsupportedRecord,
@@ -134,9 +133,10 @@ def test_view_does_not_change_with_events_of_other_pairs(tmp_path: Path) -> None
 def test_frame_of_another_kind_or_a_damaged_record_is_refused() -> None:
     payload = encode_record(signed(CLAIM), Receipt("test"))
     frame = Frame(seq=3, time=1, kind=FRAME_KIND_EVENT, flags=0, payload=payload)
-    assert decode_frame(frame) == LoggedEvent(
-        3, 1, EventRecord(DIGEST, CLAIM, signed(CLAIM).signatures, Receipt("test"))
-    )
+    event = decode_frame(frame)
+    assert (event.seq, event.time, event.digest, event.signatures) == (3, 1, DIGEST, signed(CLAIM).signatures)
+    assert (event.kind, event.subject, event.predicate, event.assertion) == ("assertion", *PAIR, "")
+    assert event.event == CLAIM
     for broken in (
         replace(frame, kind=2),
         replace(frame, payload=payload[:-1]),

@@ -101,7 +101,9 @@ def check_nothing_else(reader: Reader, recount: Recount) -> None:
     expected = (
         2 * len(recount.assertions)  # H and HASH_SUBJECT
         + len(recount.subjects)
-        + len(recount.pairs)  # MV
+        + 2 * len(recount.pairs)  # MV and PT
+        + len(recount.early)
+        + bool(recount.early)  # EARLY
         + len(recount.others)
         + len(recount.votes)
         + len(recount.live)
@@ -110,7 +112,7 @@ def check_nothing_else(reader: Reader, recount: Recount) -> None:
     rows = [key for key, _ in state_rows(reader) if not key.startswith(b"\x00META")]
     assert len(rows) == expected
     assert len(list(state_postings(reader))) == 2 * len(recount.assertions)
-    known = {*recount.subjects, *(subject for subject, _ in recount.ballots)}
+    known = {*recount.subjects, *recount.early, *(subject for subject, _ in recount.ballots)}
     by_subject = [len(list(reader.scan(subject_prefix(one), count_max=ALL))) for one in known]
     assert sum(by_subject) == len([key for key in rows if not key.startswith(b"\x00")])
 
@@ -182,7 +184,7 @@ def test_histories_hold_what_they_are_meant_to_try(tmp_path: Path) -> None:
     for seed in SEEDS:
         _, events = logged(tmp_path / str(seed), history(seed))
         recount = Recount(events)
-        duplicates += len(events) - len({event.record.digest for event in events})
+        duplicates += len(events) - len({event.digest for event in events})
         cosigned += sum(len({one.seq for one in row.signatures}) > 1 for row in recount.assertions.values())
         retracted += sum(live.weight == 0 for live in recount.live.values())
         replaced += len(recount.votes) - len(recount.live)

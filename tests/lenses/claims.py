@@ -9,24 +9,27 @@ from hypothesis.strategies import SearchStrategy
 
 from cortex import apply_batch
 from episteme.authoring import object_of
-from episteme.folds import FOLDS, LoggedEvent
+from episteme.folds import FOLDS, decode_frame
 from episteme.lenses import LENSES, Candidate, group_by_value, make_candidate
 from model import (
+    FRAME_KIND_EVENT,
     SOURCE_CLASSES,
     AnyValue,
     Assertion,
     Event,
-    EventRecord,
     Lifecycle,
     Receipt,
     Signature,
+    SignedEvent,
     SourceClass,
     Vote,
+    encode_record,
     event_hash,
     to_micros,
 )
 from stores import NO_VOTES, AssertionRow, MemoryEngine, Resolution, RowSignature
 from tests.support.events import NOW_MS, make_assertion, make_vote
+from wal import Frame
 
 SUBJECT: Final = "Semaglutide"
 PREDICATE: Final = "causes_muscle_loss"
@@ -148,8 +151,9 @@ class Database:
         """Fold one batch of events, each with the name of its signer."""
         batch = []
         for seq, (event, name) in enumerate(said, self.end):
-            record = EventRecord(event_hash(event), event, (Signature(agent(name), bytes(64)),), Receipt())
-            batch.append(LoggedEvent(seq, seq << 16, record))
+            signed = SignedEvent(event, event_hash(event), (Signature(agent(name), bytes(64)),))
+            payload = encode_record(signed, Receipt())
+            batch.append(decode_frame(Frame(seq, seq << 16, FRAME_KIND_EVENT, 0, payload)))
         self.end += len(batch)
         apply_batch(self.engine, FOLDS, batch, self.end)
 

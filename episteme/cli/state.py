@@ -1,0 +1,236 @@
+"""episteme rebuild; episteme state digest, snapshot, snapshots, dead-letters."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from msgspec import Struct
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cortex import Manifest, State
+from episteme.cli.output import (
+    Output,
+    chosen,
+    counted,
+    fail,
+    print_fields,
+    print_json,
+    print_table,
+    short,
+    shown_lines,
+    talk,
+)
+from episteme.cli.session import OutputOption
+from episteme.config import DEFAULT_DATA, NodeConfig
+from episteme.errors import EXIT_PARTLY, EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, translate
+from episteme.folds import LoggedEvent
+from episteme.node import LOG_FOLDER, system_clock_ms
+from episteme.state import open_state
+from wal import FileLog
+
+state_app = typer.Typer(no_args_is_help=True, help="Look after the state that is folded from the log, offline.")
+
+_LOOK_S: Final = 0.1  # how often a bar moves while the fold catches up
+_LETTERS_SHOWN: Final = 1000
+
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="A data folder that no server has open.")]
+
+
+class RebuildReport(Struct, frozen=True):
+    """What `rebuild` prints."""
+
+    events: int
+    seconds: float
+    events_per_second: int
+    digest_before: str | None
+    digest_after: str | None
+    same: bool | None
+
+
+class DigestReport(Struct, frozen=True):
+    """What `state digest` prints."""
+
+    events: int
+    digest: str
+
+
+class SnapshotReport(Struct, frozen=True):
+    """One line of `state snapshots`, and what `state snapshot` prints."""
+
+    path: str
+    events: int
+    bytes: int
+    digest: str | None
+
+
+class LetterReport(Struct, frozen=True):
+    """One line of `state dead-letters`."""
+
+    seq: int
+    fold: str
+    attempts: int
+    reason: str
+
+
+def rebuild(
+    folder: Folder = DEFAULT_DATA,
+    digest: Annotated[bool, typer.Option("--digest", help="Compare the old state with the new one.")] = False,
+    output: OutputOption = None,
+) -> None:
+    """Make the state anew from the log, beside the old one, then put it in its place.
+
+    If it fails or is stopped half-way, the old state is as it was. With --digest, exit code 4 if the two differ.
+    """
+    with _state(folder) as state, _bar("rebuilding") as moved:
+        started_s = time.monotonic()
+        rebuilt = state.rebuild(moved, digest=digest)
+        seconds = time.monotonic() - started_s
+    before, after = rebuilt.digest_before, rebuilt.digest_after
+    same = None if before is None or after is None else before == after
+    report = RebuildReport(
+        rebuilt.position, round(seconds, 3), round(rebuilt.position / max(seconds, 1e-9)), before, after, same
+    )
+    if chosen(output) is Output.TABLE:
+        print_fields(
+            [
+                ("events", f"{report.events:,} in {seconds:.1f} s, {report.events_per_second:,} a second"),
+                *([("digest", after)] if after else []),
+                *([("old digest", before)] if before else []),
+                *([("result", "the same" if same else "they differ: the old state was wrong")] if before else []),
+            ]
+        )
+    else:
+        print_json(report, chosen(output))
+    if same is False:
+        raise typer.Exit(EXIT_VERIFICATION)
+
+
+@state_app.command("digest")
+def digest_command(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
+    """Say what the state comes to: equal logs give equal digests, on any machine."""
+    with _caught_up(folder) as state:
+        report = DigestReport(state.watermark.seq, state.digest())
+    if chosen(output) is Output.TABLE:
+        print_fields([("events", f"{report.events:,}"), ("digest", report.digest)])
+    else:
+        print_json(report, chosen(output))
+
+
+@state_app.command("snapshot")
+def snapshot_command(
+    folder: Folder = DEFAULT_DATA,
+    digest: Annotated[bool, typer.Option(help="Read the whole state for its digest.")] = True,
+    output: OutputOption = None,
+) -> None:
+    """Copy the state, with hard links where possible; a state that is lost later begins there."""
+    with _caught_up(folder) as state:
+        saved = state.save_snapshot(digest=digest)
+    _print_snapshots([SnapshotReport(str(saved.path), *_described(saved.manifest))], chosen(output))
+
+
+@state_app.command("snapshots")
+def snapshots_command(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
+    """List the snapshots there are."""
+    with _state(folder) as state:
+        found = [SnapshotReport(str(one.path), *_described(one.manifest)) for one in state.snapshots()]
+    _print_snapshots(found, chosen(output))
+
+
+@state_app.command("dead-letters")
+def dead_letters_command(
+    folder: Folder = DEFAULT_DATA,
+    retry: Annotated[bool, typer.Option("--retry", help="Try to fold them again, as of now.")] = False,
+    output: OutputOption = None,
+) -> None:
+    """List the events that could not be folded, and why; with --retry exit code 7 if some still cannot be."""
+    with _caught_up(folder) as state:
+        if retry:
+            retried = state.retry_dead_letters()
+            talk.print(f"retried {counted(retried.retried_count, 'event')}: {len(retried.applied)} applied")
+        letters = [
+            LetterReport(letter.seq, letter.fold, letter.attempts, letter.reason)
+            for letter in state.dead_letters(count_max=_LETTERS_SHOWN)
+        ]
+        count = state.dead_letter_count()
+    if chosen(output) is Output.TABLE:
+        rows = [(str(one.seq), one.fold, str(one.attempts), shown_lines(one.reason)) for one in letters]
+        print_table(("seq", "fold", "attempts", "reason"), rows, right=("seq", "attempts"))
+    else:
+        for letter in letters:
+            print_json(letter, chosen(output))
+    if count > len(letters):
+        talk.print(f"{count - len(letters):,} more are not shown")
+    if retry and count:
+        raise typer.Exit(EXIT_PARTLY)
+
+
+@contextmanager
+def _state(data: Path) -> Iterator[State[LoggedEvent]]:
+    """The state of a data folder, which nothing is folded into; what goes wrong ends the command with its exit code."""
+    if not (data / LOG_FOLDER).is_dir():
+        talk.print(f"error: {data} is not a data folder: it has no {LOG_FOLDER}/", markup=False)
+        raise typer.Exit(EXIT_USAGE)
+    try:
+        with (
+            FileLog.open(data / LOG_FOLDER, clock_ms=system_clock_ms, new_log_id=lambda: os.urandom(16)) as log,
+            open_state(data, log, NodeConfig()) as state,
+        ):
+            yield state
+    except OSError as error:
+        fail(CannotOpen(f"{data}: {error}"))
+    except Exception as error:
+        if getattr(error, "code", None) is None:
+            raise
+        fail(translate(error))
+
+
+@contextmanager
+def _caught_up(data: Path) -> Iterator[State[LoggedEvent]]:
+    """As _state, with all events folded."""
+    with _state(data) as state:
+        if state.lag or state.outdated:
+            with _bar("folding") as moved:
+                state.start()
+                end = state.watermark.seq + state.lag
+                while state.outdated or state.watermark.seq < end:
+                    if state.failure is not None:
+                        raise state.failure.again()
+                    moved(state.rebuilt_seq if state.outdated else state.watermark.seq, end)
+                    time.sleep(_LOOK_S)
+        yield state
+
+
+def _described(manifest: Manifest) -> tuple[int, int, str | None]:
+    return manifest.position, manifest.size_bytes, manifest.digest
+
+
+def _print_snapshots(found: Sequence[SnapshotReport], output: Output) -> None:
+    if output is not Output.TABLE:
+        for one in found:
+            print_json(one, output)
+        return
+    rows = [(f"{one.events:,}", f"{one.bytes / 1e6:.1f} MB", short(one.digest or "-"), one.path) for one in found]
+    print_table(("events", "size", "digest", "folder"), rows, right=("events", "size"))
+
+
+@contextmanager
+def _bar(what: str) -> "Iterator[_Bar]":
+    bar = _Bar(what)
+    with bar.progress:
+        yield bar
+
+
+class _Bar:
+    """A bar that shows events, on a terminal."""
+
+    def __init__(self, what: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
+        self._task = self.progress.add_task(what, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self.progress.update(self._task, completed=done, total=total)
