@@ -51,13 +51,13 @@ def _begin(
     """A store that holds the base and nothing else."""
     if into is not None:
         if base is not None:
-            restore_snapshot(base, into, files)
+            restore_snapshot(base, into, work.log.log_id, files)
         return work.open_store(into)
     if base is None:
         return MemoryEngine()
     folder = scratch()
     try:
-        restore_snapshot(base, folder, files)
+        restore_snapshot(base, folder, work.log.log_id, files)
         return _into_memory(work.open_store(folder))
     finally:
         remove_tree(folder)

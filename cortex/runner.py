@@ -34,7 +34,7 @@ _LOGGER = logging.getLogger(__name__)
 class RunnerOptions(NamedTuple):
     """Bounds of a batch, and what becomes of an event that cannot be applied."""
 
-    batch_count_max: int = 8192  # in a backlog: the fewer commits, the fewer fsyncs; some 20 MB of staged rows
+    batch_count_max: int = 4096  # in a backlog: the fewer commits, the fewer fsyncs; above it caches are missed
     batch_bytes_max: int = 4 * 1024 * 1024  # of payloads: bounds memory where events are large
     poll_s: float = 0.5  # how soon a stopped log is noticed; new events wake the runner at once
     # Under load the least time from one commit to the next: more events share a commit's fsyncs.  After

@@ -108,19 +108,19 @@ def read_snapshot(path: Path) -> SavedSnapshot:
 
 def check_belongs(snapshot: SavedSnapshot, log_id: bytes, folds: Mapping[str, int]) -> None:
     """Raises: WrongLog for a snapshot of another log; BadSnapshot for one by other folds."""
-    if snapshot.manifest.log != log_id.hex():
-        raise WrongLog(f"{snapshot.path} is a snapshot of log {snapshot.manifest.log}, this log is {log_id.hex()}")
+    _check_log(snapshot, log_id)
     if snapshot.manifest.folds != dict(folds):
         raise BadSnapshot(
             f"{snapshot.path} was made by folds {snapshot.manifest.folds}, this program has {dict(folds)}"
         )
 
 
-def restore_snapshot(snapshot: SavedSnapshot, target: Path, files: Files) -> None:
-    """Copy a snapshot's store into a new folder, durably, once every file is as the manifest says.
+def restore_snapshot(snapshot: SavedSnapshot, target: Path, log_id: bytes, files: Files) -> None:
+    """Copy the store of a snapshot of this log into a new folder, durably, once every file is as the manifest says.
 
-    Raises: BadSnapshot; FileExistsError if the folder is there.
+    Raises: WrongLog; BadSnapshot; FileExistsError if the folder is there.
     """
+    _check_log(snapshot, log_id)
     if target.exists():
         raise FileExistsError(f"{target} is there already; a snapshot is never restored over something")
     source = snapshot.path / _STORE
@@ -141,6 +141,11 @@ def prune_snapshots(folder: Path, kept_count: int, files: Files) -> None:
         remove_tree(snapshot.path)
     if folder.is_dir():
         files.sync_folder(folder)
+
+
+def _check_log(snapshot: SavedSnapshot, log_id: bytes) -> None:
+    if snapshot.manifest.log != log_id.hex():
+        raise WrongLog(f"{snapshot.path} is a snapshot of log {snapshot.manifest.log}, this log is {log_id.hex()}")
 
 
 def _describe(store_folder: Path, open_store: OpenStore, *, digest: bool) -> Manifest:

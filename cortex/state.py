@@ -279,7 +279,7 @@ class State(Generic[Event]):
         for snapshot in reversed(self.snapshots()):
             if self._is_usable(snapshot) and snapshot.manifest.position <= self._work.log.durable_end:
                 try:
-                    restore_snapshot(snapshot, folder, self._files)
+                    restore_snapshot(snapshot, folder, self._work.log.log_id, self._files)
                 except BadSnapshot as error:
                     _LOGGER.warning("%s", error)
                     continue

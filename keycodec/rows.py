@@ -1,6 +1,6 @@
 """All keys of one assertion's rows at once, each part checked and encoded once: what a fold of many needs."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from keycodec.grammar import SEPARATOR, encode_digest, encode_predicate, encode_subject
 
@@ -8,7 +8,7 @@ _HASH_SUBJECT = SEPARATOR + b"HASH_SUBJECT:"
 _SUBJECTS = SEPARATOR + b"SUBJECTS:"
 
 
-class AssertionKeys(NamedTuple):
+class AssertionKeys(Struct, frozen=True, gc=False):
     """The keys under which a new assertion is kept, found and listed, and its subject's bytes."""
 
     subject: bytes  # the value of HASH_SUBJECT, not a key

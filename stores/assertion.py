@@ -45,7 +45,7 @@ class AssertionRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return SignedEvent(self.event, digest, own)
 
 
-class AssertionHead(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class AssertionHead(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The same row with its event unread: msgpack, as the log's record holds it."""
 
     event: Raw

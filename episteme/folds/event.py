@@ -1,8 +1,7 @@
 """What our folds read: an event with its place in the log."""
 
-from typing import NamedTuple
-
 import msgspec
+from msgspec import Struct
 
 from model import FRAME_KIND_EVENT, Event, Signature, UnsupportedRecord, decode_event, decode_raw_record
 from wal import Frame
@@ -11,7 +10,7 @@ ASSERTION = "assertion"
 VOTE = "vote"
 
 
-class LoggedEvent(NamedTuple):
+class LoggedEvent(Struct, frozen=True, gc=False):
     """An event as it stands in the log; what is empty its kind does not have.
 
     Folding most events needs no more than their head, so the rest is read when it is asked for.

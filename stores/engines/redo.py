@@ -29,10 +29,12 @@ def split(batch: Batch) -> tuple[Batch, Batch]:
     own_rows, other_rows = own.rows, other.rows
     for key, value in batch.rows.items():
         engine = engine_of(key)
-        if engine is not _READ:
+        if engine is _WRITE:  # most are
             own_rows[key] = value
-        if engine is not _WRITE:
+        elif engine is _READ:
             other_rows[key] = value
+        else:
+            own_rows[key] = other_rows[key] = value
     other.postings = batch.postings
     return own, other
 

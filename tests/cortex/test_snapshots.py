@@ -21,6 +21,7 @@ from stores import KV, HybridStore, MemoryEngine, MetaStore, StoreFailed, state_
 from stores.engines.lmdb import LmdbEngine
 from tests.support.counting import Reference, folded_count, word_log, write_words
 from tests.support.faulty_files import WAIT_S
+from tests.support.logs import LOG_ID
 from tests.support.states import QUICK, caught_up, open_counting, open_small
 from wal import FileLog, Files, MemoryLog
 
@@ -62,7 +63,7 @@ def test_snapshot_names_log_position_folds_and_digest(tmp_path: Path) -> None:
 
 def test_snapshot_opens_as_the_state_of_its_position_whatever_came_later(tmp_path: Path) -> None:
     snapshot = saved(tmp_path)
-    restore_snapshot(snapshot, tmp_path / "restored", Files())
+    restore_snapshot(snapshot, tmp_path / "restored", LOG_ID, Files())
     store = open_small(tmp_path / "restored")
     assert digest_and_position(store) == (snapshot.manifest.digest, WORDS)
     store.close()
@@ -72,19 +73,22 @@ def test_restored_store_and_its_snapshot_do_not_share_what_is_written(tmp_path: 
     snapshot = saved(tmp_path)
     with reopened(tmp_path) as log:
         for name in ("one", "two"):
-            restore_snapshot(snapshot, tmp_path / name / "gen-00000001", Files())
+            restore_snapshot(snapshot, tmp_path / name / "gen-00000001", LOG_ID, Files())
             (tmp_path / name / "CURRENT").write_text("gen-00000001\n")
             with open_counting(tmp_path / name, log) as state:
                 assert state.watermark.seq == WORDS
                 caught_up(state, WORDS + MORE)
                 assert state.digest() == Reference(log)[WORDS + MORE]
-    restore_snapshot(snapshot, tmp_path / "three", Files())  # every file is as it was
+    restore_snapshot(snapshot, tmp_path / "three", LOG_ID, Files())  # every file is as it was
 
 
 def test_snapshot_of_another_log_is_refused(tmp_path: Path) -> None:
     snapshot = saved(tmp_path)
     with pytest.raises(WrongLog, match="is a snapshot of log"):
         check_belongs(snapshot, bytes(16), {"counting": 1})
+    with pytest.raises(WrongLog, match="is a snapshot of log"):
+        restore_snapshot(snapshot, tmp_path / "restored", bytes(16), Files())
+    assert not (tmp_path / "restored").exists()
     with pytest.raises(BadSnapshot, match="made by folds"):
         check_belongs(snapshot, bytes.fromhex(snapshot.manifest.log), {"counting": 2})
 
@@ -124,7 +128,7 @@ def test_damaged_snapshot_is_refused_and_nothing_is_restored(tmp_path: Path) -> 
     snapshot = saved(tmp_path)
     name = damage(snapshot)
     with pytest.raises(BadSnapshot, match=name):
-        restore_snapshot(snapshot, tmp_path / "restored", Files())
+        restore_snapshot(snapshot, tmp_path / "restored", LOG_ID, Files())
     assert not (tmp_path / "restored").exists()
 
 
@@ -147,7 +151,7 @@ def test_snapshot_is_never_restored_over_something(tmp_path: Path) -> None:
     snapshot = saved(tmp_path)
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError):
-        restore_snapshot(snapshot, tmp_path / "there", Files())
+        restore_snapshot(snapshot, tmp_path / "there", LOG_ID, Files())
 
 
 def test_old_snapshots_go_and_one_of_the_same_position_is_replaced(tmp_path: Path) -> None:

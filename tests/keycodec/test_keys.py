@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -170,7 +171,7 @@ def test_a_start_of_a_time_lies_between_earlier_keys_and_the_rest(time: int, oth
 @given(subjects, PART_STRATEGIES["predicate"], st.binary(min_size=32, max_size=32))
 def test_keys_made_at_once_are_those_made_one_by_one(subject: str, predicate: str, digest: bytes) -> None:
     made = keycodec.assertion_row_keys(subject, predicate, digest)
-    assert made._asdict() == {
+    assert msgspec.structs.asdict(made) == {
         "subject": subject.encode(),
         "assertion": keycodec.assertion_key(subject, digest.hex()),
         "hash_subject": keycodec.hash_subject_key(digest.hex()),
