@@ -130,7 +130,7 @@ from keycodec.tallies import (
     tally_waiting_key,
     tally_worse_key,
 )
-from keycodec.watch import (
+from keycodec.oversight import (
     agent_audit_key,
     agent_audit_prefix,
     agent_audit_start,

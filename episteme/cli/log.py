@@ -8,9 +8,9 @@ from typing import Annotated, Final, NoReturn
 
 import msgspec
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from episteme.check import ClaimCheck, check_claims
+from episteme.cli.bar import bar
 from episteme.cli.frames import parse_time, print_frames
 from episteme.cli.output import (
     Output,
@@ -75,7 +75,7 @@ def verify(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
     Changes nothing and may run beside a server: what it is just writing shows as an unfinished tail. Frames that
     an earlier repair could not save are listed as lost, and are no damage.
     """
-    with _progress("verifying") as progress, _errors():
+    with bar("verifying", in_bytes=True) as progress, _errors():
         found = check_claims(_log_folder(folder), progress)
     _print_found(found, chosen(output))
     if found.damaged:
@@ -93,7 +93,7 @@ def repair(
     What can be saved keeps its position and its content. In place of a frame that cannot stands one that says why.
     Bytes that are no whole frames are kept in NEWDIR/quarantine.
     """
-    with _progress("repairing") as progress, _errors():
+    with bar("repairing", in_bytes=True) as progress, _errors():
         repaired = repair_log(_log_folder(folder), into, on_progress=progress)
     _print_repaired(repaired, into, chosen(output))
     old = _log_folder(folder)
@@ -152,25 +152,6 @@ def _errors() -> Iterator[None]:
         fail(Damaged(str(error)))
     except (LogError, OSError) as error:
         fail(CannotOpen(str(error)))
-
-
-class _Bar:
-    """A bar that shows bytes, on a terminal."""
-
-    def __init__(self, what: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
-        self._task = self.progress.add_task(what, total=None)
-
-    def __call__(self, done_bytes: int, total_bytes: int) -> None:
-        self.progress.update(self._task, completed=done_bytes, total=total_bytes)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[_Bar]:
-    bar = _Bar(what)
-    with bar.progress:
-        yield bar
 
 
 def _print_found(found: ClaimCheck, output: Output) -> None:

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import typer
 from msgspec import Struct
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cortex import Manifest, State
+from episteme.cli.bar import bar
 from episteme.cli.output import (
     Output,
     chosen,
@@ -85,7 +85,7 @@ def rebuild(
 
     If it fails or is stopped half-way, the old state is as it was. With --digest, exit code 4 if the two differ.
     """
-    with _state(folder) as state, _bar("rebuilding") as moved:
+    with _state(folder) as state, bar("rebuilding") as moved:
         started_s = time.monotonic()
         rebuilt = state.rebuild(moved, digest=digest)
         seconds = time.monotonic() - started_s
@@ -193,7 +193,7 @@ def _caught_up(data: Path) -> Iterator[State[LoggedEvent]]:
     """As _state, with all events folded."""
     with _state(data) as state:
         if state.lag or state.outdated:
-            with _bar("folding") as moved:
+            with bar("folding") as moved:
                 state.start()
                 end = state.watermark.seq + state.lag
                 while state.outdated or state.watermark.seq < end:
@@ -215,22 +215,3 @@ def _print_snapshots(found: Sequence[SnapshotReport], output: Output) -> None:
         return
     rows = [(f"{one.events:,}", f"{one.bytes / 1e6:.1f} MB", short(one.digest or "-"), one.path) for one in found]
     print_table(("events", "size", "digest", "folder"), rows, right=("events", "size"))
-
-
-@contextmanager
-def _bar(what: str) -> "Iterator[_Bar]":
-    bar = _Bar(what)
-    with bar.progress:
-        yield bar
-
-
-class _Bar:
-    """A bar that shows events, on a terminal."""
-
-    def __init__(self, what: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
-        self._task = self.progress.add_task(what, total=None)
-
-    def __call__(self, done: int, total: int) -> None:
-        self.progress.update(self._task, completed=done, total=total)

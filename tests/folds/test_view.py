@@ -284,6 +284,22 @@ def test_event_that_is_logged_again_changes_nothing_but_the_place(small_count_ma
 
 
 @each_bound
+def test_event_that_is_folded_behind_later_ones_counts_once(small_count_max: int) -> None:
+    """As a dead letter that is tried again: its signature joins beside one of a later position."""
+    one = folding(small_count_max)
+    earlier = assertion(object=TextValue("no"), timestamp=NOW_MS - 5)
+    claim = assertion(object=TextValue("yes"))
+    gone = assertion(object=TextValue("yes"), lifecycle="rejected", parent_hash=event_hash(claim).hex())
+    said = [Said(earlier, [agent(2)]), Said(claim, [agent(1)]), Said(claim, [agent(2)]), Said(gone, [agent(3)])]
+    events = as_logged(said)
+    for seq in (0, 2, 1, 3):
+        one.add_logged([events[seq]])
+        with one.store.snapshot() as snapshot:
+            check_views(snapshot, seq)
+    assert groups_of(one.store.snapshot()) == [("no", 1, 0)]
+
+
+@each_bound
 def test_groups_and_hashes_are_cut_where_a_full_read_cuts_them(small_count_max: int) -> None:
     one = folding(small_count_max)
     many = [
