@@ -88,6 +88,13 @@ def is_of_log(log: Log, store: KV) -> bool:
         return True
 
 
+def has_lost(log: Log, store: KV) -> bool:
+    """Whether a log has lost what a store, which is its own, has folded of it."""
+    with store.snapshot() as snapshot:
+        is_own = MetaStore(snapshot).log_id() == log.log_id
+    return is_own and not is_of_log(log, store)
+
+
 def _check_kept(log: Log, seq: int) -> None:
     first_seq = log.first_seq
     if seq < first_seq:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from cortex.checks import KEY_BYTES_MAX, check_line
 from cortex.domain import Event, KnownKey, Logged, Model, Row, Rows, known_key, remembers
+from cortex.errors import WrongLog
 from cortex.refusals import CommandsBusy, InvalidCommand, KeyConflict, NotApplied
 from cortex.state import State
 from stores import Reader, Snapshot
@@ -41,6 +42,7 @@ class Receipt(NamedTuple):
 
     id: str  # of the record that it made or changed
     seq: int  # of its event
+    log_id: bytes | None = None  # of the log that the event is in; None: of whichever is asked
 
 
 class CommandOptions(NamedTuple):
@@ -130,8 +132,7 @@ class Commands(Generic[Event, Row]):
             check_line("an idempotency key", key, KEY_BYTES_MAX)
             mark = blake3(self._encode((event, fresh))).hexdigest(length=_MARK_BYTES)
             event = replace(event, key=key, mark=mark)
-        with self._lock:
-            receipt = self._submit(event, fresh)
+        receipt = self._submit_in_time(event, fresh)
         if wait:
             self.wait(receipt)
         return receipt
@@ -139,8 +140,11 @@ class Commands(Generic[Event, Row]):
     def wait(self, receipt: Receipt, timeout_s: float | None = None) -> None:
         """Wait until a command is applied, which is never before it is as durable as the log promises.
 
-        Raises: NotApplied if the time ran out; CortexError if the fold has stopped; LogError if the log has failed.
+        Raises: WrongLog for another log's receipt; NotApplied if the time ran out; CortexError if the fold has
+        stopped; LogError if the log has failed.
         """
+        if receipt.log_id not in (None, self._log.log_id):
+            raise WrongLog("the receipt is of another log, whose progress says nothing of this one's")
         left_s = self._options.wait_s if timeout_s is None else timeout_s
         until_s = monotonic() + left_s
         while not self._state.watermark.wait(receipt.seq, min(_LOOK_S, max(0.0, left_s))):
@@ -153,10 +157,28 @@ class Commands(Generic[Event, Row]):
                     "in the log and will be: wait for its receipt again"
                 )
 
-    def _submit(self, event: Event, fresh: bool) -> Receipt:
+    def _submit_in_time(self, event: Event, fresh: bool) -> Receipt:
+        """Submit it, waiting for the fold where that must come first; others submit meanwhile."""
+        until_s = monotonic() + self._options.wait_s
+        while True:
+            with self._lock:
+                done = self._submit(event, fresh)
+            if isinstance(done, Receipt):
+                return done
+            left_s = until_s - monotonic()
+            if left_s <= 0 or not self._state.watermark.wait(done - 1, left_s):
+                raise CommandsBusy(
+                    f"the fold is at seq {self._state.watermark.seq} and the log at {self._log.next_seq}: nothing more "
+                    f"is taken until it has reached {done}; try again later"
+                )
+
+    def _submit(self, event: Event, fresh: bool) -> Receipt | int:
+        """The receipt, or the seq that the fold must reach first."""
         for _ in range(_TRIES):
             seq = self._log.next_seq
-            self._catch_up(seq)
+            needed = self._catch_up(seq)
+            if self._state.watermark.seq < needed:
+                return needed
             if fresh:
                 event = replace(event, id=self._new_id(seq))
             with _Moment(self._state) as moment:
@@ -171,15 +193,15 @@ class Commands(Generic[Event, Row]):
             mark = None if event.mark is None else KnownKey(event.mark, event.id, seq)
             self._overlay.add(seq, rows, event.key, mark)
             self._covered_to = seq + 1  # last: after an interrupt before it, the overlay is made anew
-            return Receipt(event.id, seq)
+            return Receipt(event.id, seq, self._log.log_id)
         raise CommandsBusy("others append to this log all the time; a model's log should be its own")
 
-    def _catch_up(self, seq: int) -> None:
-        """Make sure that state and overlay together hold all events before seq, and that the overlay has room."""
+    def _catch_up(self, seq: int) -> int:
+        """Where the fold must be for state and overlay to hold all events before seq, and the overlay to have room."""
         if seq != self._covered_to:  # somebody else appended, or an append was interrupted before it was noted
             self._overlay = _Overlay()
             self._covered_from = self._covered_to = seq
-        error = self._state.failure
+        error = self._state.failure or self._log.failure
         if error is not None:
             raise error.again()
         if self._state.outdated:
@@ -188,14 +210,7 @@ class Commands(Generic[Event, Row]):
         needed = self._covered_from
         if len(self._overlay) >= self._options.pending_count_max:
             needed = max(needed, seq - self._options.pending_count_max // 2)
-        watermark = self._state.watermark
-        if watermark.seq < needed:
-            if not watermark.wait(needed - 1, self._options.wait_s):
-                raise CommandsBusy(
-                    f"the fold is at seq {watermark.seq} and the log at {seq}: nothing more is taken until "
-                    f"it has reached {needed}; try again later"
-                )
-            self._overlay.drop_before(watermark.seq)
+        return needed
 
     def _known(self, event: Event, seq: int, moment: "_Moment") -> Receipt | None:
         """The receipt that a command's key was given before.  Raises: KeyConflict."""
@@ -206,7 +221,7 @@ class Commands(Generic[Event, Row]):
             raise KeyConflict(
                 f"key {event.key!r} stands for another command, which is seq {known.seq}; give each command its own"
             )
-        return None if known is None else Receipt(known.id, known.seq)
+        return None if known is None else Receipt(known.id, known.seq, self._log.log_id)
 
     def _rows_after(self, event: Event, seq: int, fresh: bool, moment: "_Moment") -> dict[str, Row | None]:
         """The records that an event changes, as it leaves them, but for their times.  Raises: the model's refusals."""

@@ -188,7 +188,8 @@ class Desk(Generic[Event, Row, Query]):
         """Wait until a command is applied, which is never before it is as durable as the log promises.
 
         timeout_s: None for the options' wait_s.
-        Raises: NotApplied if the time ran out; CortexError if the fold has stopped; LogError if the log has failed.
+        Raises: WrongLog for another log's receipt; NotApplied if the time ran out; CortexError if the fold has
+        stopped; LogError if the log has failed.
         """
         self._commands.wait(receipt, timeout_s)
 

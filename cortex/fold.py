@@ -11,7 +11,8 @@ Event = TypeVar("Event", contravariant=True)
 class Fold(Protocol[Event]):
     """Pure in (events, state): no clock, no randomness, nothing kept between calls.
 
-    What a batch leaves must not depend on where batches begin and end.  A changed
+    What a batch leaves must not depend on where batches begin and end; so a fold takes the rows of a scan
+    in hand before it writes under the same prefix.  A changed
     meaning needs a higher version: the state of an older one is rebuilt.  An event
     that apply raises for is taken by no fold; what it staged until then is dropped.
     """

@@ -7,7 +7,9 @@ and goes at the next opening.  The folder has one owner at a time, by a lock.
 Source: docs/state.md, "In the folder".
 """
 
+import logging
 import re
+from itertools import count
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,7 +21,9 @@ CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"
 _NAME: Final = re.compile(r"gen-([0-9]{8})")
 _SCRATCH: Final = "scratch-"
-_UNNUMBERED: Final = frozenset(("write", "read"))  # a store of before there were generations: the log makes it anew
+# A store of before there were generations lay in the folder itself; the log makes it anew.
+_UNNUMBERED: Final = (("write", "CURRENT"), ("read", "data.mdb"))
+_LOGGER = logging.getLogger(__name__)
 
 
 class Generations:
@@ -30,6 +34,7 @@ class Generations:
         self._folder = folder
         self._files = files
         self._lock: int | None = lock
+        self._scratch_numbers = count()  # opening removes what an earlier one left
 
     @classmethod
     def open(cls, folder: Path, files: Files) -> Self:
@@ -47,12 +52,15 @@ class Generations:
         return generations
 
     def live(self) -> Path | None:
-        """The folder of the live generation; None in a new state."""
+        """The folder of the live generation; None in a new state, or in one whose CURRENT leads nowhere."""
         current = self._folder / CURRENT
         if not current.exists():
             return None
         name = current.read_text("ascii", errors="replace").strip()
-        return self._folder / name if _NAME.fullmatch(name) else None
+        if _NAME.fullmatch(name) and (self._folder / name).is_dir():
+            return self._folder / name
+        _LOGGER.warning("%s names %.100r, which is no generation that is here; the state is made anew", current, name)
+        return None
 
     def begin(self) -> Path:
         """The folder, not made yet, of a new generation, which is not live."""
@@ -65,10 +73,8 @@ class Generations:
         put_durably(self._files, self._folder / CURRENT, f"{generation.name}\n".encode())
 
     def scratch(self) -> Path:
-        """The folder, not made yet, of a store that lasts no longer than this opening."""
-        names = set(self._names())
-        number = next(number for number in range(len(names) + 1) if f"{_SCRATCH}{number}" not in names)
-        return self._folder / f"{_SCRATCH}{number}"
+        """The folder, not made yet and never given twice, of a store that lasts no longer than this opening."""
+        return self._folder / f"{_SCRATCH}{next(self._scratch_numbers)}"
 
     def close(self) -> None:
         """Give the folder back."""
@@ -80,8 +86,13 @@ class Generations:
         return self._files.names(self._folder)
 
     def _remove_others(self) -> None:
+        """What is unfinished or retired; nothing, if CURRENT is there and leads nowhere: somebody may want to look."""
         live = self.live()
+        if live is None and (self._folder / CURRENT).exists():
+            return
         for name in self._names():
-            is_ours = _NAME.fullmatch(name) or name.startswith(_SCRATCH) or name in _UNNUMBERED
-            if is_ours and (live is None or name != live.name):
+            if (_NAME.fullmatch(name) or name.startswith(_SCRATCH)) and (live is None or name != live.name):
+                remove_tree(self._folder / name)
+        if all((self._folder / name / sign).is_file() for name, sign in _UNNUMBERED):
+            for name, _ in _UNNUMBERED:
                 remove_tree(self._folder / name)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from stores import KV, Snapshot
+from stores import KV, Snapshot, StoreClosed
 
 
 class CountedSnapshot:
@@ -25,8 +25,10 @@ class CountedSnapshot:
         """Let the moment go.  A second call does nothing."""
         released, self._released = self._released, None
         if released is not None:
-            self._snapshot.close()
-            released()
+            try:
+                self._snapshot.close()
+            finally:
+                released()
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +43,8 @@ class Holding:
     def __init__(self, store: KV) -> None:
         self.store = store
         self._readers = 0
+        self._hurried = False
+        self._closing = False
         self._changed = threading.Condition()
 
     def snapshot(self) -> CountedSnapshot:
@@ -56,8 +60,26 @@ class Holding:
     def close(self, wait_s: float = 0.0) -> None:
         """Close the store once nobody reads it, but after wait_s in any case: late readers are refused then."""
         with self._changed:
-            self._changed.wait_for(lambda: self._readers == 0, wait_s)
+            self._changed.wait_for(lambda: self._hurried or self._readers == 0, wait_s)
+            self._closing = True
         self.store.close()
+
+    def size_bytes(self) -> int:
+        """As KV.size_bytes, of a store that stays open meanwhile.  Raises: StoreClosed."""
+        with self._changed:
+            if self._closing:
+                raise StoreClosed("the store is closed")
+            self._readers += 1
+        try:
+            return self.store.size_bytes()
+        finally:
+            self._release()
+
+    def hurry(self) -> None:
+        """A close waits for no reader any more."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
 
     def _release(self) -> None:
         with self._changed:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from cortex.errors import CortexError, FoldClosed, Rebuilding, WrongLog
+from cortex.errors import CortexError, FoldClosed, FoldStopped, Rebuilding, WrongLog
 from cortex.fold import Fold
 from cortex.folders import remove_tree
 from cortex.generations import Generations
@@ -79,15 +79,17 @@ class Live(Generic[Event]):
         store: KV,
         on_commit: Callable[[Commit], None],
         on_end: Callable[[CortexError | None], None],
+        on_swap: Callable[[], None],
     ) -> None:
         """Of the store at path, which belongs to the caller until this returns.
 
         on_end: told when the fold ends, by a failure or a close, and with None when it goes on after a failure.
+        on_swap: told when another store has taken the live one's place.
         Raises: WrongLog; FoldVersionChanged; EventsGone; StoreError.
         """
         self._generations = generations
         self._path = path
-        self._holding = Holding(store)
+        self._holding = self._retiring = Holding(store)
         self._on_commit = on_commit
         self._started = False
         self._rebuilding = threading.Lock()
@@ -95,6 +97,7 @@ class Live(Generic[Event]):
         self.structure = threading.RLock()  # who copies, swaps or closes the store
         self.rebuilt_seq = 0  # how far a rebuild is
         self._on_end = on_end
+        self._on_swap = on_swap
         self.outdated = _is_outdated(store, work)  # made by other versions of the folds: read, but not folded on
         self.runner = None if self.outdated else work.runner(store, None, on_commit)
         self.watermark = self.runner.watermark if self.runner else Watermark(_cursor(store))
@@ -116,6 +119,16 @@ class Live(Generic[Event]):
                 if self._holding is holding:
                     raise
 
+    def size_bytes(self) -> int:
+        """Roughly what the live store takes on disk.  Raises: StoreClosed."""
+        while True:
+            holding = self._holding
+            try:
+                return holding.size_bytes()
+            except StoreClosed:
+                if self._holding is holding:
+                    raise
+
     def start(self) -> None:
         """Follow the log, if the store is of these folds."""
         with self.structure:
@@ -128,31 +141,69 @@ class Live(Generic[Event]):
         if not self._rebuilding.acquire(blocking=False):
             raise Rebuilding("a rebuild is under way; wait for it")
         try:
+            self._check_going_on()
             path = self._generations.begin()
-            store = self.work.open_store(path)
             try:
-                builder = self._build(store, on_progress)
-                with self.structure:
-                    old_path, old = self._path, self._holding
-                    rebuilt = self._swap(path, store, builder, digest=digest)
+                old_path, old, rebuilt = self._replace(path, on_progress, digest=digest)
             except BaseException:
-                store.close()
-                remove_tree(path)
+                if self._generations.live() != path:  # what CURRENT names stays, whatever failed after that
+                    remove_tree(path)
                 raise
-            old.close(RETIRE_WAIT_S)
-            remove_tree(old_path)
+            self._retire(old_path, old)
             return rebuilt
         finally:
             self._rebuilding.release()
 
+    def await_rebuild(self) -> None:
+        """Wait until the rebuild that is under way, if one is, has ended."""
+        with self._rebuilding:
+            pass
+
+    def begin_close(self) -> None:
+        """From now on no rebuild goes on, and a store that was replaced waits for no reader."""
+        self.closing.set()
+        self._retiring.hurry()
+
     def close(self) -> None:
-        """Finish the batch in hand and close the store.  closing is set before, so that no rebuild goes on."""
-        with self.structure:
-            if self.runner is not None:
-                self.runner.close()
-            elif self.watermark.error is None:
-                self.watermark.end(FoldClosed("the fold was closed"))
-            self.store.close()
+        """Finish the batch in hand and close the store, after begin_close.
+
+        Waits for a rebuild in another thread to clear its folder away: the next owner may use the same name.
+        """
+        is_ended = self._rebuilding.acquire(timeout=RETIRE_WAIT_S)
+        try:
+            with self.structure:
+                if self.runner is not None:
+                    self.runner.close()
+                elif self.watermark.error is None:
+                    self.watermark.end(FoldClosed("the fold was closed"))
+                self._holding.close()
+        finally:
+            if is_ended:
+                self._rebuilding.release()
+
+    def _replace(self, path: Path, on_progress: OnProgress | None, *, digest: bool) -> tuple[Path, Holding, Rebuilt]:
+        """Build the next store at path and swap; gives what was live, too."""
+        store = self.work.open_store(path)
+        try:
+            builder = self._build(store, on_progress)
+            with self.structure:
+                old_path, old = self._path, self._holding
+                return old_path, old, self._swap(path, store, builder, digest=digest)
+        except BaseException:
+            if self.store is not store:
+                store.close()
+            raise
+
+    def _retire(self, path: Path, old: Holding) -> None:
+        """Close and remove what was replaced; a folder that cannot go now goes at the next opening."""
+        self._retiring = old
+        if self.closing.is_set():
+            old.hurry()
+        try:
+            old.close(RETIRE_WAIT_S)
+            remove_tree(path)
+        except Exception:
+            _LOGGER.exception("%s was replaced and could not be removed", path)
 
     def _build(self, store: KV, on_progress: OnProgress | None) -> Runner[Event]:
         """Fold into a new store until it is at most a batch behind the log."""
@@ -182,7 +233,10 @@ class Live(Generic[Event]):
             raise
         self._path, self._holding = path, Holding(store)
         self.outdated = False
-        self._go_on()
+        try:
+            self._go_on()
+        finally:
+            self._on_swap()
         return rebuilt
 
     def _compare(self, store: KV, builder: Runner[Event]) -> tuple[str | None, str]:
@@ -200,7 +254,13 @@ class Live(Generic[Event]):
         if self.outdated:
             return
         waiting = self.watermark if self.watermark.error is None else None
-        self.runner = self.work.runner(self.store, waiting, self._on_commit)
+        try:
+            self.runner = self.work.runner(self.store, waiting, self._on_commit)
+        except Exception as error:  # nobody folds now, which must show
+            stopped = FoldStopped(f"the fold cannot go on after a rebuild: {type(error).__name__}: {error}")
+            stopped.__cause__ = error
+            self.watermark.end(stopped)
+            raise
         if waiting is None:
             self.watermark = self.runner.watermark
             self._on_end(None)

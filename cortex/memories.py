@@ -182,7 +182,9 @@ class MemoryModel(Model[MemoryEvent, Memory]):
 
     def missing(self, id_: str) -> MemoryNotFound:
         """What to raise for an id that there is not."""
-        return MemoryNotFound(f"there is no memory {id_!r:.80}; it was never stored, or was forgotten")
+        return MemoryNotFound(
+            f"there is no memory {id_!r:.80}: it was never stored, was forgotten, or is not applied yet"
+        )
 
     def _changeable(self, id_: str, memory: Memory | None) -> Memory:
         if memory is None:

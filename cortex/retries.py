@@ -3,12 +3,14 @@
 import threading
 from collections import deque
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cortex.errors import CortexError
 from stores import SCAN_COUNT_MAX, DeadLetter, DeadLetterStore, Reader
 
 RETRY_COUNT_MAX = 256  # letters that are tried in one commit: new events need not wait for more
+
+_SEQ_END: Final = 2**64
 
 
 class Retried(NamedTuple):
@@ -23,7 +25,9 @@ class Retry:
     """One request.  The committing thread alone works on it."""
 
     def __init__(self, seqs: Collection[int] | None) -> None:
-        """seqs: whose letters; None for all there are."""
+        """seqs: whose letters; None for all there are.  Raises: ValueError for what is no seq."""
+        if seqs is not None and not all(0 <= seq < _SEQ_END for seq in seqs):
+            raise ValueError("a seq is a whole number of 64 bits, 0 or more")
         self.error: BaseException | None = None
         self.applied: list[int] = []
         self.failing: list[DeadLetter] = []

@@ -199,6 +199,9 @@ class Runner(Generic[Event]):
         if lost_count:
             _LOGGER.warning("%s events up to seq %s were lost in a repair", lost_count, end - 1)
         with self._store.snapshot() as snapshot:
+            if snapshot.position > cursor:  # Ctrl-C came between a commit and what follows it
+                self.watermark.advance(snapshot.position)
+                return snapshot.position - cursor
             state, end, stopped = self._fold(frames, snapshot)
             MetaWriter(state).put_cursor(end)
             if end > cursor:

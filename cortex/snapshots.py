@@ -73,7 +73,7 @@ def save_snapshot(store: KV, folder: Path, open_store: OpenStore, files: Files, 
         sync_tree(files, making)
         put_durably(files, making / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         target = folder / f"{manifest.position:020d}"
-        remove_tree(target)
+        _remove(target, files)
         files.rename(making, target)
         files.sync_folder(folder)
     except BaseException:
@@ -135,10 +135,13 @@ def restore_snapshot(snapshot: SavedSnapshot, target: Path, log_id: bytes, files
     copy_tree(files, source, target, _NEVER_CHANGED)
 
 
-def prune_snapshots(folder: Path, kept_count: int, files: Files) -> None:
-    """Remove all but the newest."""
-    for snapshot in list_snapshots(folder)[:-kept_count]:
-        remove_tree(snapshot.path)
+def prune_snapshots(folder: Path, kept_count: int, position: int, files: Files) -> None:
+    """Remove all but the newest up to position, where the state is: those beyond are of events that its log lost."""
+    listed = list_snapshots(folder)
+    kept = [one for one in listed if one.manifest.position <= position][-kept_count:]
+    for snapshot in listed:
+        if snapshot not in kept:
+            _remove(snapshot.path, files)
     if folder.is_dir():
         files.sync_folder(folder)
 
@@ -162,6 +165,14 @@ def _describe(store_folder: Path, open_store: OpenStore, *, digest: bool) -> Man
         store.close()
     listed = [SnapshotFile(*file) for file in file_digests(store_folder)]
     return Manifest(FORMAT, log_id.hex(), position, folds, state, listed)
+
+
+def _remove(path: Path, files: Files) -> None:
+    """Remove a snapshot, if it is there, by way of a name that says so: a half of one is no snapshot."""
+    if path.is_dir():
+        going = path.with_name(f"{_MAKING}{path.name}")
+        files.rename(path, going)
+        remove_tree(going)
 
 
 def _remove_unfinished(folder: Path, files: Files) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Generic, Literal, NamedTuple, Self, TypeVar
 
-from cortex.binding import is_of_log
+from cortex.binding import has_lost, is_of_log
 from cortex.errors import BadSnapshot, CortexError, FoldClosed, FoldStopped, Rebuilding, WrongLog
 from cortex.fold import Fold
 from cortex.folders import remove_tree
@@ -35,7 +35,7 @@ from cortex.snapshots import (
 from cortex.watch import Watch, Watchers
 from cortex.watermark import Watermark
 from stores import KV, DeadLetter, DeadLetterStore, Reader, Snapshot, state_digest
-from wal import Files, Frame, Log
+from wal import Cursor, Files, Frame, Log
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
@@ -76,10 +76,12 @@ class State(Generic[Event]):
         self._watchers = Watchers(self.snapshot, count_max=options.watchers_max)
         path, store = self._open_live()
         try:
-            self._live = Live(work, generations, path, store, self._committed, self._watchers.end)
+            watchers = self._watchers
+            self._live = Live(work, generations, path, store, self._committed, watchers.end, watchers.notify_all)
         except BaseException:
             store.close()
             raise
+        self._snapshot_position = min(self._snapshot_position, self.watermark.seq)  # a log may have lost the rest
 
     @classmethod
     def open(
@@ -134,7 +136,7 @@ class State(Generic[Event]):
 
     def size_bytes(self) -> int:
         """Roughly what the live store takes on disk."""
-        return self._live.store.size_bytes()
+        return self._live.size_bytes()
 
     # Folding
 
@@ -150,6 +152,15 @@ class State(Generic[Event]):
     def watermark(self) -> Watermark:
         """How far the fold is, and who waits for it.  Ask for it anew after a failure: a rebuild replaces it."""
         return self._live.watermark
+
+    def wait(self, cursor: Cursor, timeout_s: float) -> bool:
+        """Wait until all events before a cursor of this log are applied; False if the time ran out.
+
+        Raises: WrongLog for another log's cursor, whose progress says nothing of this one's; FoldStopped; FoldClosed.
+        """
+        if cursor.log_id != self._work.log.log_id:
+            raise WrongLog(f"the cursor is of log {cursor.log_id.hex()}, this is {self._work.log.log_id.hex()}")
+        return cursor.seq == 0 or self.watermark.wait(cursor.seq - 1, timeout_s)
 
     @property
     def outdated(self) -> bool:
@@ -195,7 +206,12 @@ class State(Generic[Event]):
         runner = self._live.runner
         if runner is None:
             raise Rebuilding("the state is being rebuilt, which tries every event again")
-        return runner.retry(seqs)
+        try:
+            return runner.retry(seqs)
+        except FoldClosed as error:
+            if self._live.closing.is_set():
+                raise
+            raise Rebuilding("another store takes the state's place now; ask again") from error
 
     # Replay
 
@@ -205,16 +221,18 @@ class State(Generic[Event]):
         digest: say what both states come to at the same position; folding waits for that, reads do not.
         Raises: Rebuilding; FoldClosed; FoldStopped; StoreError; OSError.  Then the live state is as it was.
         """
-        rebuilt = self._live.rebuild(on_progress, digest=digest)
-        self._watchers.notify_all()
-        return rebuilt
+        return self._live.rebuild(on_progress, digest=digest)
 
     def as_of(self, position: int, *, into: Path | None = None, on_progress: OnProgress | None = None) -> KV:
         """The state of the first position events: the nearest snapshot, and what follows it folded anew.
 
         into: a folder that is not there yet; None keeps it in memory.  The caller closes it.
-        Raises: BeyondState; BadSnapshot; FileExistsError; StoreError; FoldStopped for an event that no fold takes.
+        A snapshot that cannot be used is passed over.
+        Raises: BeyondState; EventsGone; FileExistsError; StoreError; FoldClosed; FoldStopped for an event that no
+        fold takes.
         """
+        if self._live.closing.is_set():
+            raise FoldClosed("the fold was closed")
         return past_state(
             self._live.work,
             position,
@@ -233,7 +251,8 @@ class State(Generic[Event]):
         with self._live.structure:
             saved = save_snapshot(self._live.store, self._folder, self._work.open_store, self._files, digest=digest)
             self._snapshot_position = saved.manifest.position
-            prune_snapshots(self._folder, max(1, self._options.snapshots_kept), self._files)
+            kept_count = max(1, self._options.snapshots_kept)
+            prune_snapshots(self._folder, kept_count, self._snapshot_position, self._files)
             return saved
 
     def snapshots(self) -> list[SavedSnapshot]:
@@ -244,7 +263,7 @@ class State(Generic[Event]):
         """Finish the batch in hand and give everything back.  A second call does nothing."""
         if self._live.closing.is_set():
             return
-        self._live.closing.set()
+        self._live.begin_close()
         self._snapshot_due.set()
         for helper in self._helpers:
             helper.join()
@@ -265,13 +284,17 @@ class State(Generic[Event]):
         live = self._generations.live()
         if live is not None:
             store = self._work.open_store(live)
-            if self._options.on_loss == "refuse" or is_of_log(self._work.log, store):
+            if self._options.on_loss == "refuse" or not has_lost(self._work.log, store):
                 return live, store
             _LOGGER.warning("the log has lost events that the state had folded; the state is made anew")
             store.close()
         live = self._generations.begin()
         store = self._begin(live)
-        self._generations.promote(live)
+        try:
+            self._generations.promote(live)
+        except BaseException:
+            store.close()
+            raise
         return live, store
 
     def _begin(self, folder: Path) -> KV:
@@ -305,7 +328,11 @@ class State(Generic[Event]):
 
     def _rebuild_outdated(self) -> None:
         try:
-            self.rebuild()
+            while self._live.outdated:
+                try:
+                    self.rebuild()
+                except Rebuilding:  # somebody else's, which may fail
+                    self._live.await_rebuild()
         except FoldClosed:
             return
         except Exception as error:  # whatever it is, it must show: waits, health and reads say so
@@ -323,6 +350,7 @@ class State(Generic[Event]):
             try:
                 self.save_snapshot(digest=self._options.snapshot_digest)
             except Exception:
+                self._snapshot_position = self.watermark.seq  # the next try is as far off as after a success
                 _LOGGER.exception("a snapshot could not be saved; the state goes on without it")
 
     def _help(self, work: Callable[[], None], name: str) -> None:

@@ -243,7 +243,7 @@ class TaskModel(Model[TaskEvent, Task]):
 
     def missing(self, id_: str) -> TaskNotFound:
         """What to raise for an id that there is not."""
-        return TaskNotFound(f"there is no task {id_!r:.80}; it was never created, or was deleted")
+        return TaskNotFound(f"there is no task {id_!r:.80}: it was never created, was deleted, or is not applied yet")
 
 
 class Tasks(Desk[TaskEvent, Task, TaskQuery]):

@@ -1,6 +1,7 @@
 """The newest rows of a list whose keys are in time order, from readers that scan upwards only."""
 
 from collections.abc import Callable
+from itertools import takewhile
 
 from stores.kv import SCAN_COUNT_MAX, Reader
 
@@ -14,22 +15,20 @@ def newest_keys(
 
     start_of: a bound below every key of a log time and above every key of earlier times; no key itself.
     before: an exclusive end, to resume a page.
-    Cost: the time from which on there are just enough is found by halving, so some 64 scans of count_max rows.
+    Cost: the time from which on there are just enough is found by halving, so some 64 scans of count_max rows,
+    whatever lies behind before.
     """
 
     def keys_from(time: int, page_count_max: int) -> list[bytes]:
-        rows = reader.scan(prefix, after=start_of(time), count_max=page_count_max)
-        return [key for key, _ in rows if before is None or key < before]
+        keys = (key for key, _ in reader.scan(prefix, after=start_of(time), count_max=page_count_max))
+        return list(keys if before is None else takewhile(lambda key: key < before, keys))
 
     enough, too_late = 0, _TIME_END
-    found: list[bytes] = []
     while too_late - enough > 1:
         middle = (enough + too_late) // 2
-        keys = keys_from(middle, count_max)
-        if len(keys) == count_max:
+        if len(keys_from(middle, count_max)) == count_max:
             enough = middle
         else:
-            too_late, found = middle, keys
-    # What is missing stands at one single time.
-    found = keys_from(enough, SCAN_COUNT_MAX) if len(found) < count_max else found
-    return found[::-1][:count_max]
+            too_late = middle
+    # Fewer than count_max stand behind that time; what is missing stands at that one time.
+    return keys_from(enough, SCAN_COUNT_MAX)[::-1][:count_max]

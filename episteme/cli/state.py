@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -26,7 +27,7 @@ from episteme.cli.output import (
 )
 from episteme.cli.session import OutputOption
 from episteme.config import DEFAULT_DATA, NodeConfig
-from episteme.errors import EXIT_PARTLY, EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, translate
+from episteme.errors import EXIT_PARTLY, EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, DiskFull, NotReady, translate
 from episteme.folds import LoggedEvent
 from episteme.node import LOG_FOLDER, system_clock_ms
 from episteme.state import open_state
@@ -180,8 +181,10 @@ def _state(data: Path) -> Iterator[State[LoggedEvent]]:
             open_state(data, log, NodeConfig()) as state,
         ):
             yield state
+    except TimeoutError as error:
+        fail(NotReady(str(error)))
     except OSError as error:
-        fail(CannotOpen(f"{data}: {error}"))
+        fail((DiskFull if error.errno in (ENOSPC, EDQUOT) else CannotOpen)(f"{data}: {error}"))
     except Exception as error:
         if getattr(error, "code", None) is None:
             raise

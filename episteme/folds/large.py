@@ -25,21 +25,21 @@ class LargePair:
         self._assertions = AssertionStore(state)
         self._votes = VoteStore(state)
 
-    def change(self, first_seqs: Mapping[bytes, int], voted: Iterable[bytes], *, may_have_votes: bool) -> None:
+    def change(self, seqs: Mapping[bytes, set[int]], voted: Iterable[bytes], *, may_have_votes: bool) -> None:
         """Take in a batch.
 
-        first_seqs: the assertions that the batch names, and where it does so first.  voted: those that it
+        seqs: the assertions that the batch names, and the positions at which it does.  voted: those that it
         votes on.  may_have_votes: whether a new one may have votes from before the batch.
         """
         voted = set(voted)
-        digests = list(first_seqs)
+        digests = list(seqs)
         new = []
         for digest, head in zip(digests, self._assertions.heads(self._subject, digests), strict=True):
             assert head is not None, f"{digest.hex()} is folded but not there"
-            if head.seq == first_seqs[digest]:
+            if head.seq in seqs[digest]:
                 new.append(self._claim(digest, head, has_votes=may_have_votes or digest in voted))
             else:
-                self._sign(digest, head, first_seqs[digest])
+                self._sign(digest, head, seqs[digest])
         new_digests = {claim.digest for claim in new}
         for digest in voted - new_digests:
             self._vote(digest)
@@ -74,9 +74,12 @@ class LargePair:
         self._groups.stage()
         return ranking
 
-    def _sign(self, digest: bytes, head: AssertionHead, first_seq: int) -> None:
-        """A known claim may have signatures that came with this batch, which begins to name it at first_seq."""
-        signers = tuple((s.agent, s.seq) for s in head.signatures if s.seq >= first_seq)
+    def _sign(self, digest: bytes, head: AssertionHead, seqs: set[int]) -> None:
+        """A known claim may have signatures that came with this batch, at one of its positions.
+
+        Later positions may be counted already: a dead letter that is tried again is behind them.
+        """
+        signers = tuple((s.agent, s.seq) for s in head.signatures if s.seq in seqs)
         if not signers:
             return
         member = self._chains.member(digest)

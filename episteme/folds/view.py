@@ -69,10 +69,10 @@ class _Batch:
             ranking = self._settle_small(subject, predicate, kept, touched, may_have_votes)
         else:
             pair = LargePair(self._state, subject, predicate, kept.totals)
-            first_seqs: dict[bytes, int] = {}
+            seqs: dict[bytes, set[int]] = {}
             for event in touched.events:
-                first_seqs.setdefault(event.digest, event.seq)
-            pair.change(first_seqs, touched.voted, may_have_votes=may_have_votes)
+                seqs.setdefault(event.digest, set()).add(event.seq)
+            pair.change(seqs, touched.voted, may_have_votes=may_have_votes)
             ranking = pair.settle()
             self._tallies.put_pair(subject, predicate, kept)
         view = view_of(self._state, subject, ranking, touched.last.seq, touched.last.time)

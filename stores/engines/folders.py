@@ -13,7 +13,7 @@ from stores.errors import StoreFailed, StoreFull
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FULL_SIGNS: Final = tuple(os.strerror(number) for number in _FULL)  # how the engines' libraries say it
 
-_PROBE_BYTES: Final = 64 * 1024
+_PROBE_BYTES: Final = 4 * 1024 * 1024  # less room than that comes and goes by itself on a disk that is full
 
 
 @contextmanager

@@ -163,7 +163,7 @@ class HybridStore:
         self._options = options
         self._commits = threading.Lock()  # a commit, the fast part of a checkpoint, or the close
         self._views = Views(options.held_growth_bytes_max)
-        self._failure: StoreError | None = None
+        self._failure: BaseException | None = None
         self._closed = False
         self._number = self._recover()
         self._publish()
@@ -202,7 +202,7 @@ class HybridStore:
                 self._apply_read(other)
                 self._publish()
                 self._views.bound(self._read.size_bytes())
-            except StoreError as error:
+            except BaseException as error:  # whatever it is: another commit must not take this one's number
                 self._failure = error
                 self._views.end(self._failed())
                 raise
@@ -252,7 +252,8 @@ class HybridStore:
 
     def _failed(self) -> StoreFailed:
         kind = StoreFull if isinstance(self._failure, StoreFull) else StoreFailed
-        return kind(f"the store refuses work until it is reopened: {self._failure}")
+        reason = str(self._failure) if isinstance(self._failure, StoreError) else repr(self._failure)
+        return kind(f"the store refuses work until it is reopened: {reason}")
 
     def _recover(self) -> int:
         with self._write.snapshot() as write, self._read.snapshot() as read:

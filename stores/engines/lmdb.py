@@ -187,16 +187,21 @@ class LmdbEngine:
         """
         self._folder = folder
         self._held: WeakSet[LmdbSnapshot] = WeakSet()
-        self._growing = threading.Lock()  # the map must not move under a snapshot, nor while one is taken
+        # The map must not move or go under a snapshot, nor while one is taken or a copy waits to begin.
+        self._growing = threading.RLock()
         try:
             with translated(folder):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._env: lmdb.Environment | None = _open_env(folder, map_bytes)
-            self._env.reader_check()  # slots of processes that died
-            self._rows = self._env.open_db(b"rows")
-            self._lists = self._env.open_db(b"postings", dupsort=True, dupfixed=True)
-            with translated(folder):
-                sync_folder(folder)  # LMDB syncs its file, and leaves the file's name to the system
+            try:
+                self._env.reader_check()  # slots of processes that died
+                self._rows = self._env.open_db(b"rows")
+                self._lists = self._env.open_db(b"postings", dupsort=True, dupfixed=True)
+                with translated(folder):
+                    sync_folder(folder)  # LMDB syncs its file, and leaves the file's name to the system
+            except BaseException:
+                self.close()
+                raise
         except (lmdb.LockError, lmdb.ReadersFullError) as error:
             raise StoreLocked(f"{folder}: {error}") from error
         except lmdb.VersionMismatchError as error:
@@ -271,9 +276,9 @@ class LmdbEngine:
 
     def pages(self) -> tuple[LmdbSnapshot, Pages]:
         """The last commit, to be copied: its snapshot, to be held meanwhile, and what to copy."""
-        env = self._open()
         try:
-            with env.begin(write=True):  # so that nobody commits between the two
+            # So that nobody commits between the two.  set_mapsize would wait for a begin that waits for its own lock.
+            with self._growing, (env := self._open()).begin(write=True):
                 snapshot = self.snapshot()
                 page_bytes, last = env.stat()["psize"], env.info()["last_pgno"]
                 path = self._folder / _DATA
@@ -295,15 +300,17 @@ class LmdbEngine:
 
     def size_bytes(self) -> int:
         """Pages in use."""
-        env = self._open()
-        return int((env.info()["last_pgno"] + 1) * env.stat()["psize"])
+        with self._growing:
+            env = self._open()
+            return int((env.info()["last_pgno"] + 1) * env.stat()["psize"])
 
     def close(self) -> None:
         """As KV.close; what was committed is durable already."""
-        env, self._env = self._env, None
-        if env is not None:
-            self._end_held("the LMDB engine is closed")
-            env.close()
+        with self._growing:
+            env, self._env = self._env, None
+            if env is not None:
+                self._end_held("the LMDB engine is closed")
+                env.close()
 
     def _fell_short(self, error: lmdb.Error) -> bool:
         """Whether a write failed for want of room: one that fell short is an input/output error to LMDB."""

@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import pytest
@@ -26,6 +27,7 @@ from cortex import (
     TaskQuery,
     Tasks,
     UnsupportedEvent,
+    WrongLog,
     apply_batch,
     bind,
 )
@@ -35,7 +37,7 @@ from stores import MemoryEngine, Staging, state_digest
 from tests.support.desks import DEAD_LETTER, HALT, Clock, appended, found, open_tasks, settle
 from tests.support.faulty_files import WAIT_S, FaultyFiles
 from tests.support.logs import ALL, open_log
-from wal import Frame, Log, LogFailed, LogOptions
+from wal import Frame, Log, LogFailed, LogOptions, MemoryLog
 
 BY_HAND: Final = b'{"type":"task-created","v":1,"id":"by-hand","title":"appended by somebody else"}'
 
@@ -77,7 +79,7 @@ def test_a_refused_command_does_not_use_up_its_key(tmp_path: Path) -> None:
     with open_tasks(tmp_path) as tasks:
         with pytest.raises(TaskNotFound):
             tasks.start("t", key="k")
-        assert tasks.create("one", id="t", key="k") == Receipt("t", 0)
+        assert tasks.create("one", id="t", key="k")[:2] == ("t", 0)
 
 
 def test_a_key_is_remembered_for_so_many_positions_and_no_more_are_kept() -> None:
@@ -135,6 +137,29 @@ def test_commands_go_on_while_the_fold_stands_still_and_stop_at_the_bound(tmp_pa
         assert tasks.log.next_seq == end + 1
         with pytest.raises(TaskConflict):
             tasks.start(ids[0])
+
+
+def test_commands_of_many_threads_wait_at_once_and_not_one_after_another(tmp_path: Path) -> None:
+    options = HALT._replace(commands=CommandOptions(pending_count_max=1, wait_s=0.2))
+    with open_tasks(tmp_path, options) as tasks:
+        go = stalled(tasks)
+        tasks.create("fills the room")
+        waited_s = list[float]()
+
+        def create() -> None:
+            begin_s = monotonic()
+            with pytest.raises(CommandsBusy):
+                tasks.create("one more")
+            waited_s.append(monotonic() - begin_s)
+
+        threads = [threading.Thread(target=create) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_S)
+        go.set()
+        assert len(waited_s) == 20
+        assert 0.2 <= min(waited_s) <= max(waited_s) < 2.0  # one after another it would be 4.0
 
 
 def test_a_command_waits_for_room_rather_than_be_refused(tmp_path: Path) -> None:
@@ -293,9 +318,11 @@ def test_a_log_that_fails_refuses_commands_and_tells_who_waits(tmp_path: Path) -
     ):
         tasks.create("kept", id="kept", wait=True)
         files.fail("write")
-        lost = tasks.create("lost", id="lost")
+        lost = tasks.create("lost", id="lost", key="k")
         with pytest.raises(LogFailed):
             tasks.wait(lost)
+        with pytest.raises(LogFailed):  # its key stands for nothing that will ever be
+            tasks.create("lost", id="lost", key="k")
         with pytest.raises(LogFailed):
             tasks.create("more")
         assert found(tasks, TaskQuery()) == ["kept"]
@@ -508,3 +535,16 @@ def test_small_batches_leave_what_large_ones_do(tmp_path: Path) -> None:
             lived(tasks)
             digests.add(tasks.state.digest())
     assert len(digests) == 1
+
+
+def test_another_boards_receipt_is_no_reason_to_believe_that_a_command_is_applied(tmp_path: Path) -> None:
+    with (
+        open_tasks(tmp_path / "one") as one,
+        MemoryLog(clock_ms=Clock(), log_id=bytes(16)) as log,
+        Tasks.over(log, tmp_path / "two", options=HALT) as two,
+    ):
+        receipt = one.create("a task", wait=True)
+        two.create("another", wait=True)
+        one.wait(receipt)
+        with pytest.raises(WrongLog):
+            two.wait(receipt)

@@ -291,20 +291,24 @@ class Model:
 
 
 def run(memories: Memories, command: Command) -> Receipt | type[CortexError]:
-    name, id_, other, argument = command
     try:
-        match name:
-            case "store":
-                return memories.store(argument, tags=[argument], id=id_)
-            case "supersede":
-                return memories.supersede(id_, argument, id=other)
-            case "retag":
-                return memories.retag(id_, [argument])
-            case _:
-                receipt: Receipt = getattr(memories, name)(id_)
-                return receipt
+        return call(memories, command)._replace(log_id=None)
     except (MemoryConflict, MemoryNotFound) as error:
         return type(error)
+
+
+def call(memories: Memories, command: Command) -> Receipt:
+    name, id_, other, argument = command
+    match name:
+        case "store":
+            return memories.store(argument, tags=[argument], id=id_)
+        case "supersede":
+            return memories.supersede(id_, argument, id=other)
+        case "retag":
+            return memories.retag(id_, [argument])
+        case _:
+            receipt: Receipt = getattr(memories, name)(id_)
+            return receipt
 
 
 def check(memories: Memories, model: Model) -> None:

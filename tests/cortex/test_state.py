@@ -252,13 +252,39 @@ def test_unfinished_generation_is_removed_at_the_next_opening(tmp_path: Path, le
 
 def test_store_of_before_there_were_generations_is_made_anew(tmp_path: Path) -> None:
     with word_log(tmp_path / "log", WORDS) as log:
-        for name in ("write", "read"):
+        for name, sign in (("write", "CURRENT"), ("read", "data.mdb")):
             (tmp_path / "state" / name).mkdir(parents=True)
-            (tmp_path / "state" / name / "data").write_bytes(b"of an older layout")
+            (tmp_path / "state" / name / sign).write_bytes(b"of an older layout")
         with open_counting(tmp_path / "state", log) as state:
             caught_up(state, WORDS)
             assert not (tmp_path / "state" / "write").exists()
             assert not (tmp_path / "state" / "read").exists()
+
+
+def test_folder_of_somebody_else_that_has_the_same_name_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "state" / "write").mkdir(parents=True)
+    (tmp_path / "state" / "write" / "novel.txt").write_text("chapter one")
+    with word_log(tmp_path / "log", WORDS) as log, open_counting(tmp_path / "state", log) as state:
+        caught_up(state, WORDS)
+    assert (tmp_path / "state" / "write" / "novel.txt").exists()
+
+
+@pytest.mark.parametrize("found", ["garbage", "", "gen-00000077"])
+def test_current_that_leads_nowhere_is_said_and_the_state_is_made_anew(
+    tmp_path: Path, found: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with word_log(tmp_path / "log", WORDS) as log:
+        with open_counting(tmp_path / "state", log) as state:
+            caught_up(state, WORDS)
+            digest = state.digest()
+        (tmp_path / "state" / "CURRENT").write_text(found)
+        with open_counting(tmp_path / "state", log) as state:
+            assert "no generation that is here" in caplog.text
+            assert "gen-00000001" in generations(tmp_path / "state")  # kept until the next opening
+            caught_up(state, WORDS)
+            assert state.digest() == digest
+        open_counting(tmp_path / "state", log).close()
+        assert generations(tmp_path / "state") == ["gen-00000002"]
 
 
 def test_dead_letters_are_listed_counted_and_retried_through_the_state(tmp_path: Path) -> None:
@@ -379,3 +405,14 @@ def test_rebuild_begins_where_the_state_began_whatever_the_options_say_now(tmp_p
         with past.snapshot() as reader:
             assert folded_count(reader) == 1
         past.close()
+
+
+def test_another_logs_cursor_is_no_reason_to_believe_that_an_event_is_applied(tmp_path: Path) -> None:
+    log = words_of(memory_log(), "Zug", "Tesla")
+    with open_counting(tmp_path / "state", log) as state:
+        assert state.wait(log.cursor(0), 0.0)
+        assert not state.wait(log.cursor(1), 0.0)
+        caught_up(state, 2)
+        assert state.wait(log.cursor(2), WAIT_S)
+        with MemoryLog(clock_ms=lambda: 0, log_id=bytes(15) + b"2") as other, pytest.raises(WrongLog):
+            state.wait(other.cursor(1), WAIT_S)

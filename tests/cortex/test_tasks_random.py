@@ -111,7 +111,7 @@ class Model:
 
 def run(tasks: Tasks, command: Command) -> Receipt | type[CortexError]:
     try:
-        return call(tasks, command)
+        return call(tasks, command)._replace(log_id=None)
     except (TaskNotFound, TaskConflict, KeyConflict) as error:
         return type(error)
 

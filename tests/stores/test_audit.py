@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores import NOBODY_HEX, AuditPlace, AuditStore, AuditWriter, MemoryEngine, Staging
+from tests.support.counted_reads import CountingReader
 from tests.support.events import KEY_A, KEY_B
 from tests.support.stores import ALL
 from tests.support.values import AUDIT, BARE_AUDIT, DIGEST, OTHER, changed
@@ -35,6 +36,19 @@ def test_newest_first_is_oldest_first_turned_round_whatever_the_times(moments: l
     for place in oldest:
         before = [one for one in oldest[::-1] if one < place]
         assert store.newest_of_agent(AGENT, before=place, count_max=count_max) == before[:count_max]
+
+
+def test_page_behind_many_newer_queries_reads_no_more_than_the_newest_page() -> None:
+    engine, count = MemoryEngine(), 2000
+    state = Staging(engine.snapshot())
+    for number in range(count):
+        AuditWriter(state).put(made_up(number), changed(AUDIT, time=number))
+    engine.commit(state.batch)
+    newest, deep = CountingReader(engine.snapshot()), CountingReader(engine.snapshot())
+    assert len(AuditStore(newest).newest_of_agent(AGENT, count_max=5)) == 5
+    found = AuditStore(deep).newest_of_agent(AGENT, before=AuditPlace(10, made_up(10)), count_max=5)
+    assert [place.time for place in found] == [9, 8, 7, 6, 5]
+    assert deep.rows <= newest.rows + 64 * 5 < count
 
 
 def test_queries_are_listed_from_a_log_time_on() -> None:

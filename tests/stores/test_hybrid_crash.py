@@ -166,6 +166,29 @@ def test_after_a_failed_commit_readers_keep_the_state_before_it(tmp_path: Path, 
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("call", "when"), [("write.commit", "after"), ("read.commit", "before"), ("read.commit", "after")]
+)
+@pytest.mark.parametrize("error", [Killed, KeyboardInterrupt, MemoryError, OSError])
+def test_commit_that_anything_cut_short_is_finished_before_another_is_taken(
+    tmp_path: Path, call: Call, when: When, error: type[BaseException]
+) -> None:
+    """Else the next takes its number and its redo's place, and LMDB never sees what RocksDB has of it."""
+    faults, reference = Faults(), Reference()
+    store = open_faulty(tmp_path, faults, SMALL)
+    commit_next(store, 0)
+    faults.add(Crash(call, when, 1, error))
+    with pytest.raises(error):
+        commit_next(store, 1)
+    assert check(store, reference) == 1
+    with pytest.raises(StoreFailed, match=error.__name__):
+        store.commit(Batch())
+    store.close()
+    store = open_faulty(tmp_path, faults, SMALL)
+    assert check(store, reference) == 2
+    store.close()
+
+
 @pytest.mark.parametrize("call", ["write.snapshot", "read.snapshot"])
 def test_pair_that_cannot_show_a_commit_takes_no_more(tmp_path: Path, call: Call) -> None:
     """Else the next batch would be made from the state before this one, and this one's counts be lost."""

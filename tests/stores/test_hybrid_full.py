@@ -68,14 +68,27 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk_stops_commits_and_with_room_the_state_is_what_it_reports(small_disk: Path) -> None:
-    store = HybridStore.open(small_disk / "state", SMALL)
-    done = commit_until_full(store, 0)
+    """The first process ends without a close, as after a kill: RocksDB's may wait for ever on a full disk."""
+    program = """
+        import os, sys
+        from pathlib import Path
+        import pytest
+        from stores import HybridStore, StoreFull
+        from tests.stores.test_hybrid_full import SMALL, batch_of, check, commit_until_full
+        store = HybridStore.open(Path(sys.argv[1]), SMALL)
+        done = commit_until_full(store, 0)
+        with pytest.raises(StoreFull, match=r"refuses work.*make room"):
+            store.commit(batch_of(done))
+        with store.snapshot() as snapshot:
+            check(snapshot, done)
+        print(done, flush=True)
+        os._exit(0)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(small_disk / "state")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert found.returncode == 0, found.stderr
+    done = int(found.stdout)
     assert done > 10
-    with pytest.raises(StoreFull, match=r"refuses work.*make room"):
-        store.commit(batch_of(done))
-    with store.snapshot() as snapshot:
-        check(snapshot, done)
-    store.close()
     (small_disk / "ballast").unlink()
     store = HybridStore.open(small_disk / "state", SMALL)
     with store.snapshot() as snapshot:

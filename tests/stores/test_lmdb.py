@@ -1,9 +1,12 @@
 """LMDB by itself: its map, its table of readers, and what an opening may find."""
 
+import errno
 import logging
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -124,3 +127,76 @@ def test_snapshot_is_of_no_use_once_its_engine_is_closed(tmp_path: Path) -> None
     with pytest.raises(StoreClosed):
         next(rows)
     held.close()
+
+
+def test_map_grows_beside_checkpoints_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    """py-lmdb's set_mapsize waits for every call that is under way, one that waits for the writer's lock included."""
+    engine, done = LmdbEngine(tmp_path / "store", map_bytes=64 * 1024), threading.Event()
+
+    def copy(folder: Path) -> None:
+        while not done.is_set():
+            try:
+                engine.checkpoint(folder)
+            except StoreClosed:  # the map had to grow
+                continue
+            shutil.rmtree(folder)
+
+    def write() -> None:
+        for number in range(60):
+            put(engine, number)
+        done.set()
+
+    tasks = [(copy, tmp_path / "one"), (copy, tmp_path / "two"), (write,)]
+    threads = [threading.Thread(target=call, args=arguments, daemon=True) for call, *arguments in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert not any(thread.is_alive() for thread in threads)
+    engine.close()
+
+
+def test_engine_that_closes_under_threads_leaves_no_snapshot_open_and_no_error_untranslated(tmp_path: Path) -> None:
+    engine, odd = LmdbEngine(tmp_path, map_bytes=MIB), list[Exception]()
+    put(engine, 0)
+
+    def read(engine: LmdbEngine) -> None:
+        try:
+            while True:
+                with engine.snapshot() as snapshot:
+                    snapshot.get(KEY)
+                engine.size_bytes()
+        except StoreClosed:
+            return
+        except Exception as error:
+            odd.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(60):
+            engine.close()
+            engine = LmdbEngine(tmp_path, map_bytes=MIB)
+            threads = [threading.Thread(target=read, args=(engine,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            engine.close()
+            for thread in threads:
+                thread.join(WAIT_S)
+    finally:
+        sys.setswitchinterval(before)
+    assert odd == []
+
+
+def test_opening_that_failed_leaves_nothing_open_even_while_its_error_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "no luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lmdb, "sync_folder", fail)
+        with pytest.raises(StoreFailed, match="no luck") as kept:
+            LmdbEngine(tmp_path, map_bytes=MIB)
+    LmdbEngine(tmp_path, map_bytes=MIB).close()
+    del kept

@@ -5,11 +5,12 @@ import random
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
-from stores import Batch, StoreFailed
+from stores import Batch, StoreClosed, StoreFailed
 from stores.engines.rocks import RocksEngine
 from tests.support.faulty_files import WAIT_S
 from tests.support.stores import ALL, Model
@@ -114,3 +115,16 @@ def test_open_files_are_bounded_by_the_tables_there_are_and_closed_at_the_end(tm
     engine.close()
     assert open_here() == 0, "a snapshot that is held keeps no file open"
     held.close()
+
+
+def test_a_close_that_never_ends_is_left_behind_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:  # type: ignore[no-untyped-def]
+    engine, leave = RocksEngine(tmp_path / "rocks", memory_bytes=MIB), threading.Event()
+    monkeypatch.setattr("stores.engines.rocks.CLOSE_WAIT_S", 0.0)
+    monkeypatch.setattr("stores.engines.rocks._close", lambda db: leave.wait(WAIT_S))
+    engine.close()
+    leave.set()
+    assert "has not closed" in caplog.text
+    with pytest.raises(StoreClosed):
+        engine.snapshot()
