@@ -37,7 +37,7 @@ def check_line(name: str, value: str, bytes_max: int = LINE_BYTES_MAX) -> None:
     """A text of one line, not empty.  Raises: InvalidCommand."""
     if isinstance(value, str) and value.isascii() and value.isprintable() and 1 <= len(value) <= bytes_max:
         return  # nearly all of them
-    size = max(_size(name, value), _size(name, value.casefold()))
+    size = _size(name, value)
     if not 1 <= size <= bytes_max:
         raise InvalidCommand(f"{name} takes {size} bytes; it may take 1 to {bytes_max}")
     if _CONTROL.search(value):

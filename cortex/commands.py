@@ -242,8 +242,12 @@ class Commands(Generic[Event, Row]):
         return rows
 
     def _new_id(self, seq: int) -> str:
-        """An id for the event of that seq, which no other event of this log has.  In the order of seqs."""
-        suffix = blake3(self._log.log_id + seq.to_bytes(8, "big")).hexdigest(length=_SUFFIX_BYTES)
+        """An id for the event of that seq, which no other event of this log has.  In the order of seqs.
+
+        An event that a crash took before it was durable leaves its seq to another one, of a later opening.
+        """
+        place = self._log.log_id + self._log.epoch.to_bytes(8, "big") + seq.to_bytes(8, "big")
+        suffix = blake3(place).hexdigest(length=_SUFFIX_BYTES)
         return f"{seq:0{_SEQ_DIGITS}x}-{suffix}"
 
     def _check_not_reserved(self, id_: str, seq: int) -> None:

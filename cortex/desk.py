@@ -38,8 +38,7 @@ class DeskOptions(NamedTuple):
     """How a model is kept and asked."""
 
     commands: CommandOptions = CommandOptions()
-    # After a power cut the state may have what a log that was not synced has lost: it is made anew from the log.
-    state: StateOptions = StateOptions(on_loss="remake")
+    state: StateOptions = StateOptions()
     scan_count_max: int = 100_000  # index entries that one query may look at: a few tenths of a second
     open_store: OpenStore = open_lmdb
 
@@ -98,13 +97,16 @@ class Desk(Generic[Event, Row, Query]):
     ) -> Self:
         """Open or create a log and its state in a folder; close() closes both.
 
-        clock_ms, new_log_id: as Redex.open.
+        clock_ms, new_log_id: as Redex.open.  A log that is not durable may lose its last events in a power cut:
+        a state that has them is made anew then.
         Raises: LogLocked; StateLocked; WrongLog; ValueError for bad options; what else Redex.log and State.open raise.
         """
         with ExitStack() as opened:
             redex = Redex.open(Path(folder) / LOGS_FOLDER, clock_ms=clock_ms, new_log_id=new_log_id)
             opened.callback(redex.close)
             log = redex.log(cls.model.name, log_options)
+            if log_options.durability != "durable":
+                options = options._replace(state=options.state._replace(on_loss="remake"))
             return cls._over(log, Path(folder) / STATE_FOLDER, options, opened)
 
     @classmethod

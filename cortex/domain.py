@@ -276,8 +276,11 @@ def time_rank(time: int, id_: str, *, descending: bool) -> bytes:
 
 
 def text_rank(text: str, id_: str, *, descending: bool) -> bytes:
-    """A rank by text without its case, then id.  The text has no control characters."""
-    folded = text.casefold().encode()
+    """A rank by text without the case of ASCII letters, then id.  The text has no control characters.
+
+    Of other letters the case stays: which have one differs between versions of Python, and ranks are kept.
+    """
+    folded = text.encode().lower()
     return (folded.translate(_COMPLEMENT) + b"\xff" if descending else folded + b"\x00") + id_.encode()
 
 

@@ -284,7 +284,7 @@ def _is_outdated(store: KV, work: Work[Event]) -> bool:
         raise WrongLog(f"the state is a fold of log {found_log.hex()}, this log is {work.log.log_id.hex()}")
     if cursor > work.log.durable_end:
         raise WrongLog(f"the state has folded {cursor} events, the log holds {work.log.durable_end}")
-    _LOGGER.info("the state was made by folds %s; it is made anew by %s", found_versions, work.versions)
+    _LOGGER.warning("the state was made by folds %s; it is made anew by %s", found_versions, work.versions)
     return True
 
 

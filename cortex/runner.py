@@ -28,6 +28,7 @@ from wal import Corrupt, Frame, FutureSeq, Log, LogError, Truncated
 Event = TypeVar("Event")
 
 RETRY_WAIT_S: Final = 60.0  # how long retry waits for the committing thread
+_LETTERS_SAID: Final = 10
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -240,7 +241,8 @@ class Runner(Generic[Event]):
             note = ""
         elif letters.count() < self._options.dead_letters_max:
             letters.put(DeadLetter(frame.seq, frame.time, fold, reason_of(error), attempts=1))
-            _LOGGER.warning("seq %s is a dead letter of %s: %s", frame.seq, fold, reason_of(error))
+            if letters.count() <= _LETTERS_SAID:  # they are listed; a log of ten thousand lines helps nobody
+                _LOGGER.warning("seq %s is a dead letter of %s: %s", frame.seq, fold, reason_of(error))
             return None
         else:
             note = f"; there are {letters.count()} dead letters already, which is dead_letters_max"

@@ -111,6 +111,39 @@ class State(Generic[Event]):
             generations.close()
             raise
 
+    @classmethod
+    def remake(
+        cls,
+        folder: Path,
+        log: Log,
+        folds: Sequence[Fold[Event]],
+        decode: Callable[[Frame], Event],
+        *,
+        open_store: OpenStore,
+        options: StateOptions = StateOptions(),  # noqa: B008  (immutable)
+        on_progress: OnProgress | None = None,
+        files: Files | None = None,
+    ) -> int:
+        """Fold the whole log into a new store that then is the live one, without a look at what is there.
+
+        For a state that cannot be opened.  Gives how many events are folded; what was there goes at the next
+        opening, and stays as it was if this fails.
+        Raises: StateLocked; EventsGone; StoreError; FoldStopped; OSError.
+        """
+        generations = Generations.open(folder, files or Files())
+        try:
+            path = generations.begin()
+            store = open_store(path)
+            try:
+                runner = Work(log, tuple(folds), decode, open_store, options.fold, options.start).runner(store)
+                runner.run_to(log.durable_end, on_progress)
+                generations.promote(path)
+            finally:
+                store.close()
+            return runner.watermark.seq
+        finally:
+            generations.close()
+
     # Reading
 
     def snapshot(self) -> Snapshot:

@@ -172,6 +172,12 @@ class Damaged(EpistemeError):
     code = "damaged"
 
 
+class StateDamaged(EpistemeError):
+    """The state cannot be opened, or does not fit its log; it can be made anew."""
+
+    code = "state-damaged"
+
+
 class CannotOpen(EpistemeError):
     """The data folder cannot be opened: in use, of another format, or not ours."""
 
@@ -259,6 +265,13 @@ _ROWS: Final[tuple[tuple[int, int, type[EpistemeError], str, str], ...]] = (
     (
         500,
         EXIT_FAILED,
+        StateDamaged,
+        "State damaged",
+        "It is made of the log: look at that with `episteme log verify DIR`, then run `episteme rebuild DIR`.",
+    ),
+    (
+        500,
+        EXIT_FAILED,
         CannotOpen,
         "Cannot open",
         "Stop the process that has it, mend what is named, or name another.",
@@ -298,9 +311,10 @@ _INNER_CODES: Final = {
 # What a stranger is told of a fault on our side: never a path, an errno or a library's words.
 _PUBLIC_DETAILS: Final = {
     "log-failed": "the log could not be written and takes no more until the server is restarted",
-    "disk-full": "there was no room on the disk, and nothing more is taken until the server is restarted",
+    "disk-full": "there was no room for the log or the state, and nothing more is taken until a restart",
     "fold-stopped": "the fold has stopped: reads are as of where it stopped",
     "damaged": "stored bytes are not as they were written",
+    "state-damaged": "the state cannot be opened",
     "internal": "something went wrong inside the database",
 }
 

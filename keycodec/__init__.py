@@ -63,6 +63,22 @@ from keycodec.lineage import (
     source_assertion_key,
     source_assertion_prefix,
 )
+from keycodec.oversight import (
+    agent_audit_key,
+    agent_audit_prefix,
+    agent_audit_start,
+    assertion_audit_key,
+    assertion_audit_prefix,
+    audit_key,
+    audit_prefix,
+    escalation_key,
+    escalation_prefix,
+    escalation_start,
+    escalation_time_key,
+    escalation_time_prefix,
+    pair_escalations_key,
+    pair_escalations_prefix,
+)
 from keycodec.parse import (
     ParsedKey,
     engine_of,
@@ -129,22 +145,6 @@ from keycodec.tallies import (
     tally_unit_key,
     tally_waiting_key,
     tally_worse_key,
-)
-from keycodec.oversight import (
-    agent_audit_key,
-    agent_audit_prefix,
-    agent_audit_start,
-    assertion_audit_key,
-    assertion_audit_prefix,
-    audit_key,
-    audit_prefix,
-    escalation_key,
-    escalation_prefix,
-    escalation_start,
-    escalation_time_key,
-    escalation_time_prefix,
-    pair_escalations_key,
-    pair_escalations_prefix,
 )
 
 __all__ = [

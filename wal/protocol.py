@@ -98,6 +98,10 @@ class Log(LogReader, Protocol):
     """A log as its owner sees it.  Thread-safe."""
 
     @property
+    def epoch(self) -> int:
+        """Counts the openings of the log for writing: what two of them do under one seq can be told apart."""
+
+    @property
     def next_seq(self) -> int:
         """The seq that the next append gets."""
 

@@ -139,6 +139,7 @@ def _print_stored(stored: StoredAssertion) -> None:
 
 
 def _print_status(report: StatusReport) -> None:
+    letters = report.fold.dead_letters
     print_fields(
         [
             ("ready", "yes" if report.ready else "no: " + "; ".join(report.reasons)),
@@ -146,6 +147,7 @@ def _print_status(report: StatusReport) -> None:
             ("database", report.database),
             ("log", f"seq {report.log.seq}, {report.log.size_bytes / 1e6:.1f} MB"),
             ("fold", f"seq {report.fold.applied_seq}, lag {report.fold.lag}"),
+            *([("dead letters", f"{letters}: see `episteme state dead-letters`")] if letters else []),
             ("store", f"{report.store_bytes / 1e6:.1f} MB"),
             ("up", f"{report.uptime_s:.0f} s"),
         ]

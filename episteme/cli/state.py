@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from msgspec import Struct
 
-from cortex import Manifest, State
+from cortex import Manifest, OnProgress, Rebuilt, State, WrongLog
 from episteme.cli.bar import bar
 from episteme.cli.output import (
     Output,
@@ -27,10 +27,19 @@ from episteme.cli.output import (
 )
 from episteme.cli.session import OutputOption
 from episteme.config import DEFAULT_DATA, NodeConfig
-from episteme.errors import EXIT_PARTLY, EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, DiskFull, NotReady, translate
+from episteme.errors import (
+    EXIT_PARTLY,
+    EXIT_USAGE,
+    EXIT_VERIFICATION,
+    CannotOpen,
+    DiskFull,
+    NotReady,
+    StateDamaged,
+    translate,
+)
 from episteme.folds import LoggedEvent
 from episteme.node import LOG_FOLDER, system_clock_ms
-from episteme.state import open_state
+from episteme.state import open_state, remake_state
 from wal import FileLog
 
 state_app = typer.Typer(no_args_is_help=True, help="Look after the state that is folded from the log, offline.")
@@ -38,7 +47,10 @@ state_app = typer.Typer(no_args_is_help=True, help="Look after the state that is
 _LOOK_S: Final = 0.1  # how often a bar moves while the fold catches up
 _LETTERS_SHOWN: Final = 1000
 
-Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="A data folder that no server has open.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="[DIR]", envvar="EPISTEME_DATA", help="A data folder that no server has open."),
+]
 
 
 class RebuildReport(Struct, frozen=True):
@@ -86,10 +98,10 @@ def rebuild(
 
     If it fails or is stopped half-way, the old state is as it was. With --digest, exit code 4 if the two differ.
     """
-    with _state(folder) as state, bar("rebuilding") as moved:
-        started_s = time.monotonic()
-        rebuilt = state.rebuild(moved, digest=digest)
-        seconds = time.monotonic() - started_s
+    started_s = time.monotonic()
+    with _log(folder) as log, bar("rebuilding") as moved:
+        rebuilt = _rebuilt(folder, log, moved, digest=digest)
+    seconds = time.monotonic() - started_s
     before, after = rebuilt.digest_before, rebuilt.digest_after
     same = None if before is None or after is None else before == after
     report = RebuildReport(
@@ -148,7 +160,7 @@ def dead_letters_command(
     output: OutputOption = None,
 ) -> None:
     """List the events that could not be folded, and why; with --retry exit code 7 if some still cannot be."""
-    with _caught_up(folder) as state:
+    with _caught_up(folder, or_stopped=True) as state:  # what stops the fold must not hide why
         if retry:
             retried = state.retry_dead_letters()
             talk.print(f"retried {counted(retried.retried_count, 'event')}: {len(retried.applied)} applied")
@@ -169,18 +181,35 @@ def dead_letters_command(
         raise typer.Exit(EXIT_PARTLY)
 
 
+def _rebuilt(data: Path, log: FileLog, moved: OnProgress, *, digest: bool) -> Rebuilt:
+    """Beside the old state, or in its place if that cannot be opened."""
+    try:
+        with open_state(data, log, NodeConfig()) as state:
+            return state.rebuild(moved, digest=digest)
+    except (StateDamaged, WrongLog) as error:
+        talk.print(f"the old state cannot be used: {shown_lines(str(error))}", markup=False)
+    position = remake_state(data, log, NodeConfig(), moved)
+    with open_state(data, log, NodeConfig()) as state:
+        return Rebuilt(position, None, state.digest() if digest else None)
+
+
 @contextmanager
 def _state(data: Path) -> Iterator[State[LoggedEvent]]:
-    """The state of a data folder, which nothing is folded into; what goes wrong ends the command with its exit code."""
+    """The state of a data folder, which nothing is folded into."""
+    with _log(data) as log, open_state(data, log, NodeConfig()) as state:
+        yield state
+
+
+@contextmanager
+def _log(data: Path) -> Iterator[FileLog]:
+    """The log of a data folder; what goes wrong meanwhile ends the command with its exit code."""
     if not (data / LOG_FOLDER).is_dir():
         talk.print(f"error: {data} is not a data folder: it has no {LOG_FOLDER}/", markup=False)
+        talk.print(f"  hint: name another; `episteme serve --data {data}` makes a new database", markup=False)
         raise typer.Exit(EXIT_USAGE)
     try:
-        with (
-            FileLog.open(data / LOG_FOLDER, clock_ms=system_clock_ms, new_log_id=lambda: os.urandom(16)) as log,
-            open_state(data, log, NodeConfig()) as state,
-        ):
-            yield state
+        with FileLog.open(data / LOG_FOLDER, clock_ms=system_clock_ms, new_log_id=lambda: os.urandom(16)) as log:
+            yield log
     except TimeoutError as error:
         fail(NotReady(str(error)))
     except OSError as error:
@@ -192,14 +221,16 @@ def _state(data: Path) -> Iterator[State[LoggedEvent]]:
 
 
 @contextmanager
-def _caught_up(data: Path) -> Iterator[State[LoggedEvent]]:
-    """As _state, with all events folded."""
+def _caught_up(data: Path, *, or_stopped: bool = False) -> Iterator[State[LoggedEvent]]:
+    """As _state, with all events folded; or_stopped: or as many as could be."""
     with _state(data) as state:
         if state.lag or state.outdated:
             with bar("folding") as moved:
                 state.start()
                 end = state.watermark.seq + state.lag
                 while state.outdated or state.watermark.seq < end:
+                    if state.failure is not None and or_stopped:
+                        break
                     if state.failure is not None:
                         raise state.failure.again()
                     moved(state.rebuilt_seq if state.outdated else state.watermark.seq, end)

@@ -12,9 +12,10 @@ from episteme.folds.large import LargePair
 from episteme.folds.ranking import Ranking, rank, view_of
 from episteme.folds.small import changed
 from episteme.folds.tally import predicate_of, units_of
-from stores import AssertionStore, PairTally, PairTotals, Staging, TallyWriter, ViewWriter
+from stores import AssertionStore, PairClaim, PairTally, PairTotals, Staging, TallyWriter, ViewWriter
 
 SMALL_COUNT_MAX = 32  # claims of a pair whose tallies are one row: about 5 kB, resolved in a fraction of a millisecond
+SMALL_SIGNATURES_MAX = 256  # of all of them together, which grow too: about as much again
 
 
 class _Touched:
@@ -85,7 +86,7 @@ class _Batch:
         claims = changed(
             self._state, subject, kept.claims, touched.events, touched.voted, may_have_votes=may_have_votes
         )
-        if len(claims) <= self._small_count_max:
+        if len(claims) <= self._small_count_max and _signature_count(claims) <= SMALL_SIGNATURES_MAX:
             self._tallies.put_pair(subject, predicate, PairTally(claims))
             return rank(units_of(claims))
         totals = PairTotals()
@@ -102,6 +103,10 @@ class _Batch:
         if found is None:
             found = self._early[subject] = self._tallies.has_early_votes(subject)
         return found
+
+
+def _signature_count(claims: Sequence[PairClaim]) -> int:
+    return sum([len(claim.signers) for claim in claims])
 
 
 def _gather(events: Sequence[LoggedEvent], state: Staging) -> dict[tuple[str, str], _Touched]:

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 from weakref import WeakSet
@@ -57,14 +58,16 @@ class LmdbSnapshot:
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
-        with self._lock:
-            return cast("bytes | None", self._open().get(key, db=self._rows))
+        return self.get_many((key,))[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """As Reader.get_many."""
-        with self._lock:
+        with self._lock:  # as _reading, which costs as much again as a get
             transaction = self._open()
-            return [cast("bytes | None", transaction.get(key, db=self._rows)) for key in keys]
+            try:
+                return [cast("bytes | None", transaction.get(key, db=self._rows)) if key else None for key in keys]
+            except lmdb.Error as error:
+                raise _failed("LMDB read", error) from error
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan."""
@@ -80,7 +83,9 @@ class LmdbSnapshot:
     def postings(self, key: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
         """As Reader.postings."""
         entries: list[bytes] = []
-        with self._lock, self._open().cursor(db=self._lists) as cursor:
+        if not key or count_max < 1:
+            return entries
+        with self._reading() as transaction, transaction.cursor(db=self._lists) as cursor:
             if after is None:
                 found = cursor.set_key(key)
             else:
@@ -97,13 +102,13 @@ class LmdbSnapshot:
 
     def posting_count(self, key: bytes) -> int:
         """As Reader.posting_count."""
-        with self._lock, self._open().cursor(db=self._lists) as cursor:
-            return cursor.count() if cursor.set_key(key) else 0
+        with self._reading() as transaction, transaction.cursor(db=self._lists) as cursor:
+            return cursor.count() if key and cursor.set_key(key) else 0
 
     def posting_keys(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
         """As Reader.posting_keys."""
         keys: list[bytes] = []
-        with self._lock, self._open().cursor(db=self._lists) as cursor:
+        with self._reading() as transaction, transaction.cursor(db=self._lists) as cursor:
             found = cursor.set_range(_start(prefix, after))
             while found and len(keys) < count_max:
                 key = cast("bytes", cursor.key())
@@ -134,13 +139,22 @@ class LmdbSnapshot:
     def _page(self, prefix: bytes, after: bytes | None, count: int) -> list[tuple[bytes, bytes]]:
         page: list[tuple[bytes, bytes]] = []
         end = prefix_end(prefix)
-        with self._lock, self._open().cursor(db=self._rows) as cursor:
+        with self._reading() as transaction, transaction.cursor(db=self._rows) as cursor:
             if cursor.set_range(_start(prefix, after)):
                 for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iternext()):
                     if (end is not None and key >= end) or len(page) == count:
                         break
                     page.append((key, value))
         return page
+
+    @contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction]:
+        """The transaction, for one reader at a time.  Raises: StoreClosed; StoreFailed for pages that are damaged."""
+        with self._lock:
+            try:
+                yield self._open()
+            except lmdb.Error as error:
+                raise _failed("LMDB read", error) from error
 
     def _open(self) -> lmdb.Transaction:
         if self._transaction is None:

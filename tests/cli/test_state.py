@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from episteme import Node
+from episteme.config import NodeConfig
 from episteme.node import LOG_FOLDER, STATE_FOLDER
 from keycodec import view_key
 from model import FRAME_KIND_EVENT
@@ -101,3 +102,46 @@ def test_folder_that_somebody_has_open_is_refused(offline: Command, data: Path) 
     assert ran.code == 1
     assert "code: cannot-open" in ran.stderr
     assert json.loads(offline("state", "digest", str(data)).stdout)["events"] == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "damaged", ["write", "read", "read/data.mdb", "FORMAT", "write/MANIFEST-*", "truncated", "garbage"]
+)
+def test_state_that_cannot_be_opened_is_told_and_made_anew(offline: Command, data: Path, damaged: str) -> None:
+    digest = offline.inside("state", "digest", str(data)).line["digest"]
+    live = data / STATE_FOLDER / (data / STATE_FOLDER / "CURRENT").read_text().strip()
+    if damaged == "truncated":
+        (live / "read" / "data.mdb").write_bytes(b"")
+    elif damaged == "garbage":
+        (live / "read" / "data.mdb").write_bytes(bytes(range(256)) * 64)
+    else:
+        for path in live.glob(damaged):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    refused = offline.inside("state", "digest", str(data))
+    assert refused.code == 1
+    assert "code: state-damaged" in refused.stderr
+    assert "episteme rebuild DIR" in refused.stderr
+    assert "code: state-damaged" in offline.inside("status", "--data", str(data)).stderr
+    rebuilt = offline.inside("rebuild", str(data), "--digest")
+    assert (rebuilt.code, rebuilt.line["events"], rebuilt.line["digest_after"]) == (0, CLAIMS, digest)
+    assert "cannot be used" in rebuilt.stderr
+    assert offline.inside("query", "subject", "p", "--data", str(data)).line["candidates_count"] == CLAIMS
+
+
+def test_dead_letters_are_listed_even_when_they_have_stopped_the_fold(
+    offline: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = NodeConfig().state
+    stopping = NodeConfig(state=options._replace(fold=options.fold._replace(dead_letters_max=1)))
+    monkeypatch.setattr("episteme.cli.state.NodeConfig", lambda: stopping)
+    with open_log(data / LOG_FOLDER) as log:
+        log.append_many([(FRAME_KIND_EVENT, b"\x01 no event")] * 3).wait(WAIT_S)
+    listed = offline.inside("state", "dead-letters", str(data))
+    assert (listed.code, listed.line["seq"]) == (0, CLAIMS)
+    assert "code: fold-stopped" in offline.inside("state", "digest", str(data)).stderr
+
+
+def test_folder_may_be_named_by_the_environment(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    command = Command(tmp_path / "elsewhere", EPISTEME_DATA=str(data))
+    assert command.inside("state", "digest").line["events"] == CLAIMS

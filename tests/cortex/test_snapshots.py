@@ -19,10 +19,10 @@ from cortex import (
 from cortex.snapshots import MANIFEST, check_belongs, list_snapshots
 from stores import KV, HybridStore, MemoryEngine, MetaStore, StoreFailed, state_digest
 from stores.engines.lmdb import LmdbEngine
-from tests.support.counting import Reference, folded_count, word_log, write_words
+from tests.support.counting import CountingFold, Reference, folded_count, word_log, write_words
 from tests.support.faulty_files import WAIT_S
 from tests.support.logs import LOG_ID
-from tests.support.states import QUICK, caught_up, open_counting, open_small
+from tests.support.states import QUICK, Word, caught_up, open_counting, open_small
 from wal import FileLog, Files, MemoryLog
 
 WORDS = 40
@@ -281,3 +281,29 @@ def damage(snapshot: SavedSnapshot) -> str:
     path.unlink()  # it may be linked
     path.write_bytes(data)
     return file.name
+
+
+def test_dead_letters_are_in_the_snapshot_and_can_be_retried_in_what_begins_there(tmp_path: Path) -> None:
+    """A snapshot that knew only how far was read would have lost the event for good."""
+
+    class Choosy(CountingFold):
+        refused = True
+
+        def apply(self, event: Word, state) -> None:  # type: ignore[no-untyped-def]
+            if self.refused and event[0] == 3:
+                raise RuntimeError("not yet")
+            super().apply(event, state)
+
+    fold = Choosy()
+    options = StateOptions(fold=QUICK._replace(on_error="dead-letter"))
+    with word_log(tmp_path / "log", WORDS) as log:
+        with open_counting(tmp_path / "state", log, fold=fold, options=options) as state:
+            caught_up(state, WORDS)
+            state.save_snapshot()
+        lose_state(tmp_path)
+        fold.refused = False
+        with open_counting(tmp_path / "state", log, fold=fold, options=options) as state:
+            assert (state.watermark.seq, state.dead_letter_count()) == (WORDS, 1)
+            assert state.retry_dead_letters().applied == (3,)
+            with state.snapshot() as reader:
+                assert (folded_count(reader), state.dead_letter_count()) == (WORDS, 0)

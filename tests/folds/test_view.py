@@ -327,3 +327,16 @@ def test_a_claim_of_many_signers_leaves_its_view_small() -> None:
     assert view is not None
     assert view.winner is not None
     assert (view.resolution.groups[0].support, len(view.winner.signatures)) == (160, 16)
+
+
+def test_claims_of_many_signers_do_not_stay_in_one_row() -> None:
+    other = assertion(object=TextValue("other"))
+    crowds = [[agent(n) for n in range(start, start + 16)] for start in range(0, 304, 16)]
+    one, whole = folding(SMALL_COUNT_MAX), folding(SMALL_COUNT_MAX)
+    for crowd in crowds:
+        reader = checked(one, Said(assertion(), crowd), Said(other, crowd[:1]))
+    assert kept(reader).totals is not None
+    assert len(kept(reader).claims) == 0
+    whole.add(*(said for crowd in crowds for said in (Said(assertion(), crowd), Said(other, crowd[:1]))))
+    with whole.store.snapshot() as at_once, one.store.snapshot() as in_turn:
+        assert state_digest(at_once) == state_digest(in_turn)
