@@ -2,8 +2,6 @@
 
 from cortex.applying import apply_batch
 from cortex.binding import bind
-from cortex.commands import CommandOptions, Receipt
-from cortex.desk import DeskOptions, View, open_lmdb
 from cortex.errors import (
     BadSnapshot,
     BeyondState,
@@ -20,9 +18,10 @@ from cortex.errors import (
 from cortex.fold import BatchFold, Fold
 from cortex.live import OnProgress, Rebuilt
 from cortex.memories import Memories, Memory, MemoryQuery
-from cortex.paging import Page
-from cortex.progress import Progress
-from cortex.refusals import (
+from cortex.models.commands import CommandOptions, Receipt
+from cortex.models.desk import DeskOptions, View, open_lmdb
+from cortex.models.paging import Page
+from cortex.models.refusals import (
     CommandsBusy,
     InvalidCommand,
     InvalidQuery,
@@ -35,6 +34,7 @@ from cortex.refusals import (
     TaskNotFound,
     UnsupportedEvent,
 )
+from cortex.progress import Progress
 from cortex.retries import Retried
 from cortex.runner import Commit, Runner, RunnerOptions
 from cortex.snapshots import Manifest, SavedSnapshot, read_snapshot, restore_snapshot

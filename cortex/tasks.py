@@ -20,12 +20,12 @@ from typing import Any, ClassVar, Final, Literal, assert_never, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cortex.checks import check_id, check_line, check_range, check_tags, check_text, sorted_tags
-from cortex.commands import NEW_ID, Receipt
-from cortex.desk import Desk
-from cortex.domain import Change, DomainEvent, Model, Plan, check_event, text_rank, time_rank
-from cortex.queries import Question, checked_question, has_tags, labels_of
-from cortex.refusals import TaskConflict, TaskNotFound
+from cortex.models.checks import check_id, check_line, check_range, check_tags, check_text, sorted_tags
+from cortex.models.commands import NEW_ID, Receipt
+from cortex.models.desk import Desk
+from cortex.models.domain import Change, DomainEvent, Model, Plan, check_event, text_rank, time_rank
+from cortex.models.queries import Question, checked_question, has_tags, labels_of
+from cortex.models.refusals import TaskConflict, TaskNotFound
 from wal import wall_ms
 
 Status = Literal["created", "running", "completed", "failed", "cancelled"]

@@ -31,7 +31,7 @@ from cortex import (
     apply_batch,
     bind,
 )
-from cortex.domain import KEY, KEYS_KEPT, SLOT, DomainFold, KnownKey, Logged, known_key, remember
+from cortex.models.domain import KEY, KEYS_KEPT, SLOT, DomainFold, KnownKey, Logged, known_key, remember
 from cortex.tasks import TaskEvent, TaskModel
 from stores import MemoryEngine, Staging, state_digest
 from tests.support.desks import DEAD_LETTER, HALT, Clock, appended, found, open_tasks, settle

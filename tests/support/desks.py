@@ -16,7 +16,7 @@ from cortex import (
     TaskQuery,
     Tasks,
 )
-from cortex.desk import Desk
+from cortex.models.desk import Desk
 from tests.support.faulty_files import WAIT_S
 from tests.support.logs import ALL, open_log
 from wal import Log

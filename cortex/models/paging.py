@@ -19,8 +19,8 @@ import msgspec
 from blake3 import blake3
 from msgspec import Struct
 
-from cortex.domain import ORDER, ROW, Event, Model, Plan, Row, Rows, label_prefix
-from cortex.refusals import InvalidQuery, QueryTooWide
+from cortex.models.domain import ORDER, ROW, Event, Model, Plan, Row, Rows, label_prefix
+from cortex.models.refusals import InvalidQuery, QueryTooWide
 from stores import Reader
 from wal import wall_ms
 from wal.format import LOGICAL_BITS

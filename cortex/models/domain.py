@@ -25,9 +25,9 @@ from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Protocol,
 import msgspec
 from msgspec import Struct
 
-from cortex.checks import KEY_BYTES_MAX, check_line, check_text
 from cortex.errors import CortexError
-from cortex.refusals import InvalidCommand, UnsupportedEvent
+from cortex.models.checks import KEY_BYTES_MAX, check_line, check_text
+from cortex.models.refusals import InvalidCommand, UnsupportedEvent
 from stores import Reader, Staging
 from stores.records import RecordCodec
 from wal import Frame

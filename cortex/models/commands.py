@@ -20,10 +20,10 @@ import msgspec
 from blake3 import blake3
 from msgspec.structs import replace
 
-from cortex.checks import KEY_BYTES_MAX, check_line
-from cortex.domain import Event, KnownKey, Logged, Model, Row, Rows, known_key, remembers
 from cortex.errors import WrongLog
-from cortex.refusals import CommandsBusy, InvalidCommand, KeyConflict, NotApplied
+from cortex.models.checks import KEY_BYTES_MAX, check_line
+from cortex.models.domain import Event, KnownKey, Logged, Model, Row, Rows, known_key, remembers
+from cortex.models.refusals import CommandsBusy, InvalidCommand, KeyConflict, NotApplied
 from cortex.state import State
 from stores import Reader, Snapshot
 from wal import Log, SeqConflict

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 
-from cortex.checks import is_id
-from cortex.commands import CommandOptions, Commands, Receipt
-from cortex.domain import ROW, DomainFold, Event, Logged, Model, Row, Rows
-from cortex.paging import Finder, Page, check_limit
-from cortex.refusals import InvalidQuery
+from cortex.models.checks import is_id
+from cortex.models.commands import CommandOptions, Commands, Receipt
+from cortex.models.domain import ROW, DomainFold, Event, Logged, Model, Row, Rows
+from cortex.models.paging import Finder, Page, check_limit
+from cortex.models.refusals import InvalidQuery
 from cortex.snapshots import OpenStore
 from cortex.state import State, StateOptions
 from cortex.watch import Watch

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from cortex.refusals import InvalidCommand
+from cortex.models.refusals import InvalidCommand
 
 ID_CHARACTERS_MAX: Final = 64
 KEY_BYTES_MAX: Final = 128

@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from cortex.checks import TAG_BYTES_MAX, TAGS_MAX, check_line, check_range
-from cortex.refusals import InvalidCommand, InvalidQuery
+from cortex.models.checks import TAG_BYTES_MAX, TAGS_MAX, check_line, check_range
+from cortex.models.refusals import InvalidCommand, InvalidQuery
 from wal.format import TIME_MS_MAX
 
 TEXT_BYTES_MAX: Final = 256
