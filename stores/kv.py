@@ -102,8 +102,9 @@ class RowKV(Protocol):
     def commit(self, batch: Batch) -> None:
         """Make a batch durable, then visible; all of it or nothing.
 
-        Raises: InvalidBatch, and nothing has happened; StoreFull or StoreFailed, and the store takes no
-        more until it is reopened; StoreClosed.
+        Raises: InvalidBatch, and nothing has happened; StoreFull or StoreFailed, and the store is to be
+        reopened before anything else, which the pair insists on and a single engine leaves to its caller
+        (a runner stops); StoreClosed.
         """
 
     def checkpoint(self, folder: Path) -> None:
