@@ -55,6 +55,7 @@ from model.record import (
     decode_record,
     encode_record,
 )
+from model.rules import FRAME_KIND_RULES, OPERATORS_MAX, DatabaseRules, decode_rules, encode_rules
 from model.signing import SEED_BYTES, Signature, SigningKey, is_signed_by, verify
 from model.text import PREDICATE_BYTES_MAX, SUBJECT_BYTES_MAX, check_form, check_label, to_micros
 from model.values import AnyValue, BooleanValue, NumberValue, ReferenceValue, TextValue
@@ -64,8 +65,10 @@ __all__ = [
     "EVENT_TYPES",
     "EVENT_VERSION",
     "FRAME_KIND_EVENT",
+    "FRAME_KIND_RULES",
     "KINDS",
     "LIFECYCLES",
+    "OPERATORS_MAX",
     "PREDICATE_BYTES_MAX",
     "SEED_BYTES",
     "SIGNATURES_MAX",
@@ -77,6 +80,7 @@ __all__ = [
     "Assertion",
     "BooleanValue",
     "Bundle",
+    "DatabaseRules",
     "Envelope",
     "EnvelopeSignature",
     "Epoch",
@@ -117,8 +121,10 @@ __all__ = [
     "decode_event",
     "decode_raw_record",
     "decode_record",
+    "decode_rules",
     "encode_envelope",
     "encode_record",
+    "encode_rules",
     "event_hash",
     "from_envelope",
     "is_signed_by",

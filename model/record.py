@@ -22,14 +22,18 @@ Read = TypeVar("Read")
 
 RECORD_VERSION: Final = 1
 HASH_BYTES: Final = 32
-FRAME_KIND_EVENT: Final = 1  # the frame's kind field; others are refused by the fold
+FRAME_KIND_EVENT: Final = 1  # the frame's kind field
 _VERSION_BYTE = bytes([RECORD_VERSION])
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """What the database itself saw when it took the event; not signed."""
+    """What the database itself saw when it took the event; not signed.
+
+    tokens: what the event cost its signer's quota; 0 where quotas are off.
+    """
 
     via: str = ""
+    tokens: int = 0
 
 
 class EventRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from keycodec import AssertionKeys, assertion_key, assertion_keys, hash_subject_key
-from model import Assertion, Signature, SignedEvent
+from model import Assertion, Lifecycle, Signature, SignedEvent, SourceClass
 from stores.kv import Reader
 from stores.records import RecordCodec
 from stores.staging import Staging
@@ -54,6 +54,39 @@ class AssertionHead(Struct, frozen=True, array_like=True, forbid_unknown_fields=
     time: int
 
 
+class ClaimObject(Struct, frozen=True, gc=False):
+    """What an assertion says: the type's name and the value as it was spelled."""
+
+    type: str
+    value: str | bool
+
+
+class Claim(Struct, frozen=True, gc=False):
+    """What a resolution needs of an assertion; its rules were checked before it was logged, and are not again."""
+
+    subject: str
+    predicate: str
+    object: ClaimObject
+    confidence: str
+    source_class: SourceClass
+    lifecycle: Lifecycle
+    timestamp: int
+    source_hash: str | UnsetType = UNSET
+    parent_hash: str | UnsetType = UNSET
+    valid_from: int | UnsetType = UNSET
+    valid_to: int | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+
+
+class ClaimRow(Struct, frozen=True, array_like=True, gc=False):
+    """An assertion's row with no more of its event than a resolution needs: read at a third of the cost."""
+
+    claim: Claim
+    signatures: tuple[RowSignature, ...]
+    seq: int
+    time: int
+
+
 class _SignatureV1(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     agent: bytes
     signature: bytes
@@ -74,6 +107,14 @@ class _HeadV1(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     time: int
 
 
+class _ClaimV1(Struct, frozen=True, array_like=True):
+    claim: Claim
+    signatures: tuple[_SignatureV1, ...]
+    seq: int
+    time: int
+
+
+_decode_claim_v1 = msgspec.msgpack.Decoder(_ClaimV1).decode
 _decode_row_v1 = msgspec.msgpack.Decoder(_RowV1).decode
 _decode_head_v1 = msgspec.msgpack.Decoder(_HeadV1).decode
 
@@ -97,6 +138,12 @@ def _without_bundles(signatures: Iterable[_SignatureV1]) -> tuple[RowSignature, 
     return tuple(RowSignature(s.agent, s.signature, s.seq) for s in signatures)
 
 
+def _decode_claim_compat(fields: bytes) -> ClaimRow:
+    row = _decode_claim_v1(fields)
+    return ClaimRow(row.claim, _without_bundles(row.signatures), row.seq, row.time)
+
+
+_CLAIM: Final = RecordCodec(ClaimRow, version=2, older={1: _decode_claim_compat})
 _CODEC: Final = RecordCodec(AssertionRow, version=2, older={1: decode_assertion_compat})
 _HEAD: Final = RecordCodec(AssertionHead, version=2, older={1: _decode_head_compat})
 
@@ -123,6 +170,12 @@ class AssertionStore:
         """Several assertions of a subject, in the order asked."""
         found = self._reader.get_many(assertion_keys(subject, digests))
         return [None if data is None else _CODEC.decode(data) for data in found]
+
+    def claims(self, subject: str, digests: Iterable[bytes]) -> list[ClaimRow | None]:
+        """What a resolution needs of several assertions of a subject, in the order asked."""
+        found = self._reader.get_many(assertion_keys(subject, digests))
+        decode = _CLAIM.decode
+        return [None if data is None else decode(data) for data in found]
 
     def head(self, keys: AssertionKeys) -> AssertionHead | None:
         """Position, time and signers of an assertion whose keys are at hand, with the event unread."""

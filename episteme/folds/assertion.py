@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from episteme.folds.event import ASSERTION, LoggedEvent
+from episteme.folds.event import ASSERTION, RULES, LoggedEvent
 from keycodec import assertion_row_keys
 from stores import AssertionHead, AssertionWriter, EventRow, EventWriter, IndexWriter, RowSignature, Staging
 
@@ -17,7 +17,7 @@ class AssertionFold:
         """Keep a new event, or join the new signatures of a known one."""
         if event.kind == ASSERTION:
             _apply_assertion(event, state)
-        else:
+        elif event.kind != RULES:
             _apply_other(event, state)
 
 

@@ -3,11 +3,22 @@
 import msgspec
 from msgspec import Struct
 
-from model import FRAME_KIND_EVENT, Event, Signature, UnsupportedRecord, decode_event, decode_raw_record
+from model import (
+    FRAME_KIND_EVENT,
+    FRAME_KIND_RULES,
+    DatabaseRules,
+    Event,
+    Signature,
+    UnsupportedRecord,
+    decode_event,
+    decode_raw_record,
+    decode_rules,
+)
 from wal import Frame
 
 ASSERTION = "assertion"
 VOTE = "vote"
+RULES = "rules"  # no event: the database's own rules from here on
 
 
 class LoggedEvent(Struct, frozen=True, gc=False):
@@ -24,18 +35,29 @@ class LoggedEvent(Struct, frozen=True, gc=False):
     kind: str
     subject: str
     predicate: str
-    assertion: str  # hash in hex of what a vote is on
+    assertion: str  # hash in hex of what a vote or a supersession is on
+    tokens: int = 0  # what it cost its signer's quota
 
     @property
     def event(self) -> Event:
-        """The event itself, by all rules of its kind.  Raises: UnsupportedRecord."""
+        """The event itself, by all rules of its kind; not of RULES.  Raises: UnsupportedRecord."""
         return decode_event(self.raw)
+
+    @property
+    def rules(self) -> DatabaseRules:
+        """What a frame of kind RULES says.  Raises: UnsupportedRecord."""
+        return decode_rules(bytes(self.raw))
 
 
 def decode_frame(frame: Frame) -> LoggedEvent:
-    """Read a frame's event.  Raises: UnsupportedRecord for another kind of frame or a damaged record."""
+    """Read a frame's event, or the rules that it sets.
+
+    Raises: UnsupportedRecord for another kind of frame or a damaged record.
+    """
+    if frame.kind == FRAME_KIND_RULES:
+        return LoggedEvent(frame.seq, frame.time, b"", (), msgspec.Raw(frame.payload), RULES, "", "", "")
     if frame.kind != FRAME_KIND_EVENT:
-        raise UnsupportedRecord(f"seq {frame.seq} is a frame of kind {frame.kind}; this program folds kind 1")
+        raise UnsupportedRecord(f"seq {frame.seq} is a frame of kind {frame.kind}; this program folds kinds 1 and 2")
     record, head = decode_raw_record(frame.payload)
     return LoggedEvent(
         frame.seq,
@@ -47,4 +69,5 @@ def decode_frame(frame: Frame) -> LoggedEvent:
         head.subject,
         head.predicate,
         head.assertion,
+        record.receipt.tokens,
     )
