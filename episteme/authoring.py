@@ -43,7 +43,7 @@ def object_of(value: Value) -> AnyValue:
         if isinstance(value, int | float | Decimal):
             return NumberValue(_spelling(value))
     except FieldRule as rule:
-        raise _invalid("/event/object", rule) from rule
+        raise invalid_field("/event/object", rule) from rule
     raise TypeError(f"a claim's value is str, bool, int, float, Decimal or an object value, not {type(value).__name__}")
 
 
@@ -68,7 +68,7 @@ class Authoring:
 
     key: SigningKey | None
     clock_ms: Callable[[], int]
-    _written_seq: int | None = None  # the last position that assert_ or vote got here
+    _written_seq: int | None = None  # the last position that a write by this object got here
 
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """As Database.submit."""
@@ -90,13 +90,18 @@ class Authoring:
         timestamp: int | None = None,
         parent_hash: str | None = None,
         source_hash: str | None = None,
+        valid_from: int | None = None,
+        valid_to: int | None = None,
+        epoch: str | None = None,
         narrative: str | None = None,
         metadata: dict[str, str] | None = None,
+        audience: str | None = None,
         wait_s: float | None = None,
     ) -> Receipt:
         """Sign a claim and write it; durable on return.
 
-        timestamp: milliseconds since 1970, now if left out.
+        timestamp: milliseconds since 1970, now if left out.  valid_from, valid_to: the span of time that the claim
+        speaks about, in the same unit, the end exclusive.  audience: the only database that may take it.
         Raises: InvalidField; KeyProblem without a key; what submit raises.
         """
         try:
@@ -111,11 +116,15 @@ class Authoring:
                 timestamp=self.clock_ms() if timestamp is None else timestamp,
                 parent_hash=UNSET if parent_hash is None else parent_hash,
                 source_hash=UNSET if source_hash is None else source_hash,
+                valid_from=UNSET if valid_from is None else valid_from,
+                valid_to=UNSET if valid_to is None else valid_to,
+                epoch=UNSET if epoch is None else epoch,
                 narrative=UNSET if narrative is None else narrative,
                 metadata=UNSET if metadata is None else metadata,
+                audience=UNSET if audience is None else audience,
             )
         except FieldRule as rule:
-            raise _invalid("/event", rule) from rule
+            raise invalid_field("/event", rule) from rule
         return self._write(sign_event(event, self._signer()), wait_s)
 
     def vote(
@@ -145,7 +154,7 @@ class Authoring:
                 reason=UNSET if reason is None else reason,
             )
         except FieldRule as rule:
-            raise _invalid("/event", rule) from rule
+            raise invalid_field("/event", rule) from rule
         return self._write(sign_event(event, signer), wait_s)
 
     def _write(self, signed: SignedEvent, wait_s: float | None) -> Receipt:
@@ -166,6 +175,7 @@ def _spelling(value: float | Decimal) -> str:
     return text.replace("E", "e")
 
 
-def _invalid(pointer: str, rule: FieldRule) -> InvalidField:
+def invalid_field(pointer: str, rule: FieldRule) -> InvalidField:
+    """The refusal of a field that breaks its rule."""
     problem = FieldProblem(f"{pointer}/{rule.field}", rule.detail)
     return InvalidField(f"{problem.pointer}: {problem.detail}", errors=(problem,))

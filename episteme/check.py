@@ -1,4 +1,8 @@
-"""Verification of a log at the level of claims: hashes and signatures of every event, offline."""
+"""Verification of a log at the level of claims: hashes and signatures of every event, offline.
+
+The database's own rules, which nobody signs, must be readable; frames of kinds that this program does not know
+are the log's business alone.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,7 +12,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from model import FRAME_KIND_EVENT, ModelError, SignedEvent, decode_record, event_hash
+from model import (
+    FRAME_KIND_EVENT,
+    FRAME_KIND_RULES,
+    ModelError,
+    SignedEvent,
+    decode_record,
+    decode_rules,
+    event_hash,
+)
 from wal import Checked, Finding, Frame, check_log
 
 _CHUNK = 256
@@ -64,9 +76,12 @@ def check_claims(folder: Path, progress: Callable[[int, int], None]) -> ClaimChe
                 findings.extend(verifying.popleft().result())
 
         def on_frame(path: Path, offset: int, frame: Frame) -> None:
-            if frame.kind != FRAME_KIND_EVENT:
+            if frame.kind not in (FRAME_KIND_EVENT, FRAME_KIND_RULES):
                 return
             try:
+                if frame.kind == FRAME_KIND_RULES:
+                    decode_rules(frame.payload)
+                    return
                 record = decode_record(frame.payload)
             except ModelError as error:
                 findings.append(Finding("damage", path, offset, f"seq {frame.seq}: {error}"))

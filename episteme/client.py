@@ -7,15 +7,25 @@ that a program need not know whether it talks to a Node or to a Client.
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar, Unpack
+from urllib.parse import quote
 
 import httpx2
 import msgspec
 
-from episteme.api import Answer, IngestResult, Receipt, StatusReport, StoredAssertion
-from episteme.authoring import Authoring
+from episteme.api import (
+    Answer,
+    Comparison,
+    History,
+    IngestResult,
+    QueryOptions,
+    Receipt,
+    StatusReport,
+    StoredAssertion,
+)
+from episteme.catalog import Listing, spelled
 from episteme.config import DEFAULT_URL
 from episteme.errors import (
     PROBLEMS,
@@ -29,7 +39,9 @@ from episteme.errors import (
     Unreachable,
 )
 from episteme.gate import envelope_line
-from episteme.parameters import check_pair, parse_hash
+from episteme.govern import Governing
+from episteme.lookups import split
+from episteme.parameters import asked_over_http, parse_hash
 from model import SignedEvent, SigningKey, kind_of
 
 INGEST_LINES: Final = 1000  # a request of half a megabyte: the server verifies it in about 40 ms
@@ -57,7 +69,7 @@ class _Line(NamedTuple):
     refusal: IngestResult | None
 
 
-class Client(Authoring):
+class Client(Governing):
     """A server, by its address.  Thread-safe.  Offers the Database API."""
 
     def __init__(self, url: str = DEFAULT_URL, *, key: SigningKey | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -99,39 +111,40 @@ class Client(Authoring):
             while sent:
                 yield from sent.popleft().result()
 
-    def query(
-        self,
-        subject: str,
-        predicate: str,
-        *,
-        lens: str | None = None,
-        source_class: Iterable[str] = (),
-        lifecycle: Iterable[str] = (),
-        min_seq: int | None = None,
-        wait_s: float | None = None,
-        full: bool = False,
-        limit: int | None = None,
-    ) -> Answer:
+    def query(self, subject: str, predicate: str | None = None, **options: Unpack[QueryOptions]) -> Answer:
         """As Database.query."""
-        check_pair(subject, predicate)
-        params = _present(
-            subject=subject,
-            predicate=predicate,
-            lens=lens,
-            source_class=",".join(source_class) or None,
-            lifecycle=",".join(lifecycle) or None,
-            min_seq=min_seq,
-            wait=None if wait_s is None else _duration(wait_s),
-            max_age="0" if full else None,
-            limit=limit,
-        )
+        params = asked_over_http(subject, predicate, options)
         return _read(self._send("GET", "/v1/query", params), Answer)
+
+    def compare(
+        self, subject: str, predicate: str, lenses: Sequence[str] = (), **options: Unpack[QueryOptions]
+    ) -> Comparison:
+        """As Database.compare."""
+        params = asked_over_http(subject, predicate, options) | _present(lenses=",".join(lenses) or None)
+        return _read(self._send("GET", "/v1/compare", params), Comparison)
+
+    def history(
+        self, subject: str, predicate: str, *, after: int = -1, turns: int = 100, **options: Unpack[QueryOptions]
+    ) -> History:
+        """As Database.history."""
+        params = asked_over_http(subject, predicate, options)
+        del params["subject"]
+        params |= _present(after=None if after < 0 else after, limit=turns)
+        path = f"/v1/subjects/{quote(subject, safe='')}/history"
+        return _read(self._send("GET", path, params), History)
 
     def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
         """As Database.get."""
         params = _present(min_seq=min_seq, wait=None if wait_s is None else _duration(wait_s))
         path = f"/v1/assertions/{parse_hash(hash_hex).hex()}"
         return _read(self._send("GET", path, params), StoredAssertion)
+
+    def look(self, listing: Listing[Shape], asked: Mapping[str, object]) -> Shape:
+        """As Lookups.look."""
+        given, min_seq, wait_s = split(asked)
+        path, params = listing.request(spelled(given))
+        wait = _present(min_seq=min_seq, wait=None if wait_s is None else _duration(wait_s))
+        return _read(self._send("GET", path, params | wait), listing.shape)
 
     def status(self) -> StatusReport:
         """As Database.status."""

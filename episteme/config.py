@@ -3,13 +3,15 @@
 Source: docs/operations.md, "Settings".
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from cortex import RunnerOptions, StateOptions
-from episteme.gate import ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, IntakeOptions
+from episteme.audit.options import AuditOptions
+from episteme.gate import ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, IntakeOptions, QuotaOptions
 from stores import StoreOptions
 from wal import LogOptions, Retention
 
@@ -17,6 +19,8 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 18180
 DEFAULT_DATA: Final = Path("episteme-data")
 DEFAULT_URL: Final = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+
+_AGENT: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True):
@@ -27,6 +31,12 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     # One event that cannot be folded must not keep all others from their readers: it is listed, and shows.
     state: StateOptions = StateOptions(fold=RunnerOptions(on_error="dead-letter"))
     intake: IntakeOptions = IntakeOptions()
+    quota: QuotaOptions = QuotaOptions()
+    audit: AuditOptions = AuditOptions()
+    # Rules of the database, written into its log where they differ from what it says (docs/governance.md).
+    operators: tuple[str, ...] = ()  # public keys in hex that govern; none: those that the log names go on
+    anecdotal_cluster_count: int = 500  # anecdotal claims on a pair, and none better, that raise an escalation
+    regulatory_conflict_micros: int = 800_000  # conflict among a pair's regulatory claims that does, in millionths
     envelope_bytes_max: int = ENVELOPE_BYTES_MAX  # on the paths of assertions, votes and epochs
     event_bytes_max: int = EVENT_BYTES_MAX  # where any kind is taken
     wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
@@ -39,6 +49,9 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
             raise ValueError(f"log.durability is {self.log.durability!r}; the database's log is always 'durable'")
         if self.log.retention != Retention():
             raise ValueError("log.retention is set; the database's log keeps everything")
+        for operator in self.operators:
+            if not _AGENT.fullmatch(operator):
+                raise ValueError(f"operators has {operator[:80]!r}; a public key is 64 lower-case hex digits")
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True):
@@ -47,6 +60,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT  # 0: any free one, printed at the start
     public: bool = False  # an address that is not loopback is refused without it: there are no tokens yet
+    quotas: bool | None = None  # whether writers pay tokens; None: only if the address is not loopback
     ingest_bytes_max: int = 16 * 1024 * 1024
     ingest_lines_max: int = 10_000
     ingest_bodies_max: int = 16  # read or waiting at a time: each holds up to its whole body in memory

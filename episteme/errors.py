@@ -88,6 +88,12 @@ class UnknownLens(Refused):
     code = "unknown-lens"
 
 
+class AsOfBeyond(Refused):
+    """The moment asked about has not been folded yet, or has not come."""
+
+    code = "as-of-beyond"
+
+
 class TooManyCandidates(Refused):
     """The pair has more claims than one full read may take."""
 
@@ -128,6 +134,34 @@ class MethodNotAllowed(Refused):
     """The endpoint does not answer this method."""
 
     code = "method-not-allowed"
+
+
+class KeyRevoked(Refused):
+    """A signer's key was revoked: what it signs has no effect any more."""
+
+    code = "key-revoked"
+
+
+class QuotaExceeded(EpistemeError):
+    """A signer has too few tokens left in this hour.
+
+    limit: how many it has in an hour; remaining: how many are left until retry_after_s.
+    """
+
+    code = "quota-exceeded"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldProblem, ...] = (),
+        retry_after_s: int | None = None,
+        limit: int = 0,
+        remaining: int = 0,
+    ) -> None:
+        super().__init__(detail, errors=errors, retry_after_s=retry_after_s)
+        self.limit = limit
+        self.remaining = remaining
 
 
 class NotApplied(EpistemeError):
@@ -233,9 +267,24 @@ _ROWS: Final[tuple[tuple[int, int, type[EpistemeError], str, str], ...]] = (
         "Sign 'episteme/{kind}/v2\\n' and the 32 bytes of the hash, over the canonical bytes of exactly this event.",
     ),
     (422, EXIT_REFUSED, WrongAudience, "Wrong audience", "Send it to the database that its audience names."),
+    (403, EXIT_REFUSED, KeyRevoked, "Key revoked", "Sign with another key: this one speaks no more in this database."),
+    (
+        429,
+        EXIT_REFUSED,
+        QuotaExceeded,
+        "Quota exceeded",
+        "Send again after the time in Retry-After, or ask an operator for a higher limit.",
+    ),
     (400, EXIT_USAGE, UnknownParameter, "Unknown parameter", "Check the spelling: an unknown name is never ignored."),
     (422, EXIT_USAGE, InvalidParameter, "Invalid parameter", "See docs/http.md, or --help, for what it takes."),
-    (422, EXIT_USAGE, UnknownLens, "Unknown lens", "The lenses are recency, consensus, confidence and votes."),
+    (422, EXIT_USAGE, UnknownLens, "Unknown lens", "`episteme lenses` lists them, as does GET /v1/lenses."),
+    (
+        409,
+        EXIT_REFUSED,
+        AsOfBeyond,
+        "As of a position that is not applied",
+        "Ask as of the position that the detail names, or an earlier one, or wait with min_seq.",
+    ),
     (
         422,
         EXIT_REFUSED,

@@ -12,15 +12,17 @@ def write_lines(
     lines: Iterable[tuple[int, SignedEvent | bytes]],
     admit: Callable[[bytes], SignedEvent],
     readmit: Callable[[SignedEvent], SignedEvent],
-    submit_many: Callable[[list[SignedEvent]], list[Outcome]],
+    submit_many: Callable[[list[SignedEvent], list[int | None]], list[Outcome]],
 ) -> list[IngestResult]:
     """Write what is admitted, in order; one result for each line, by its number.
 
-    admit, readmit: of bytes and of events; what they refuse is refused alone.  submit_many: one outcome for each.
+    admit, readmit: of bytes and of events; what they refuse is refused alone.  submit_many: one outcome for each,
+    given them and the bytes of the line that each was, None for an event.
     Raises: whatever submit_many does.
     """
     results: list[IngestResult | None] = []
     admitted: list[SignedEvent] = []
+    sizes: list[int | None] = []
     places: list[tuple[int, int]] = []
     for place, (number, line) in enumerate(lines):
         try:
@@ -30,8 +32,9 @@ def write_lines(
             continue
         results.append(None)
         admitted.append(signed)
+        sizes.append(len(line) if isinstance(line, bytes) else None)
         places.append((place, number))
-    for (place, number), outcome in zip(places, submit_many(admitted), strict=True):
+    for (place, number), outcome in zip(places, submit_many(admitted, sizes), strict=True):
         results[place] = _result(number, outcome)
     return [result for result in results if result is not None]
 

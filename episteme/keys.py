@@ -17,6 +17,7 @@ from episteme.errors import KeyProblem
 from model import SEED_BYTES, SigningKey
 
 HEADER: Final = "episteme-key-1"
+SUFFIX: Final = ".key"
 DEFAULT_NAME: Final = "default"
 _FILE_NAME_BYTES_MAX: Final = 200  # under every file system's 255, with room for a suffix
 
@@ -38,16 +39,12 @@ class Key(SigningKey):
         Raises: KeyProblem if it is missing, readable by others, or not a key file.
         """
         path = key_path(name, folder)
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            if mode & 0o077:
-                raise KeyProblem(f"{path} has mode {mode:04o}: others can read it; expected 0600")
-            lines = path.read_text("ascii").splitlines()
-        except FileNotFoundError as error:
-            raise KeyProblem(f"there is no key {name!r} at {path}") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise KeyProblem(f"{path} cannot be read: {error}") from error
-        return cls._parse(path, lines)
+        return cls._read(path, f"there is no key {name!r} at {path}")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a key file, wherever it is.  Raises: as load."""
+        return cls._read(path, f"there is no key file {path}")
 
     @classmethod
     def load_or_create(cls, name: str = DEFAULT_NAME, folder: Path | None = None) -> tuple[Self, bool]:
@@ -74,6 +71,19 @@ class Key(SigningKey):
                 raise KeyProblem(f"{path} exists already; keys are never replaced") from error
             raise KeyProblem(f"{path} cannot be written: {error.strerror}") from error
         return path
+
+    @classmethod
+    def _read(cls, path: Path, missing: str) -> Self:
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                raise KeyProblem(f"{path} has mode {mode:04o}: others can read it; expected 0600")
+            lines = path.read_text("ascii").splitlines()
+        except FileNotFoundError as error:
+            raise KeyProblem(missing) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeyProblem(f"{path} cannot be read: {error}") from error
+        return cls._parse(path, lines)
 
     @classmethod
     def _parse(cls, path: Path, lines: list[str]) -> Self:
@@ -103,12 +113,12 @@ def key_path(name: str, folder: Path | None = None) -> Path:
     if not name or any(not part for part in name.split("/")):
         raise KeyProblem(f"{name!r} is not a key name")
     parts = [_file_name(part) for part in name.split("/")]
-    return (folder or key_folder()).joinpath(*parts[:-1], parts[-1] + ".key")
+    return (folder or key_folder()).joinpath(*parts[:-1], parts[-1] + SUFFIX)
 
 
 def key_names(folder: Path | None = None) -> list[Path]:
     """All key files, sorted."""
-    return sorted((folder or key_folder()).rglob("*.key"))
+    return sorted((folder or key_folder()).rglob(f"*{SUFFIX}"))
 
 
 def quoted_part(text: str) -> str:

@@ -4,30 +4,30 @@ Only wires: nothing here decides what a claim means.
 """
 
 import os
+import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from cortex import CortexError, FoldStopped, State
-from episteme.answer import make_answer, make_stored
-from episteme.api import Answer, FoldStatus, IngestResult, LogStatus, Receipt, StatusReport, StoredAssertion
-from episteme.authoring import Authoring
+from episteme.api import FoldStatus, IngestResult, LogStatus, Receipt, StatusReport
+from episteme.audit.auditor import Auditor
 from episteme.config import NodeConfig
-from episteme.errors import CannotOpen, EpistemeError, NotApplied, NotFound, NotReady, public_detail, translate
+from episteme.errors import CannotOpen, EpistemeError, NotReady, public_detail, translate
 from episteme.folds import FOLDS, LoggedEvent
-from episteme.gate import Deliver, Intake, Outcome, admit, readmit
+from episteme.gate import Deliver, Intake, Meter, Outcome, Standing, admit, readmit
+from episteme.govern import Governing
 from episteme.ingest import write_lines
-from episteme.parameters import check_wait, invalid_parameter, make_question, parse_hash
-from episteme.query import Question, ask
+from episteme.looking import Looking
+from episteme.parameters import check_wait
+from episteme.reading import Question, as_parameters
+from episteme.rules import declare_rules
 from episteme.state import STATE_FOLDER, open_state
-from keycodec import KeyCodecError, view_key
 from model import SignedEvent, SigningKey
-from stores import AssertionStore, MetaStore, Reader, StoreError
+from stores import StoreError
 from wal import FileLog
 
 LOG_FOLDER = "log"
@@ -39,7 +39,7 @@ def system_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Node(Authoring):
+class Node(Looking, Governing):
     """A data folder, opened by this process alone.  Thread-safe.  Offers the Database API."""
 
     def __init__(
@@ -49,21 +49,28 @@ class Node(Authoring):
         config: NodeConfig,
         key: SigningKey | None,
         clock_ms: Callable[[], int],
+        auditor: Auditor[Question],
     ) -> None:
         """Use Node.open."""
+        self.auditor = auditor
         self.key = key
         self.clock_ms = clock_ms
         self.config = config
         self.log = log
         self.state = state
-        self.intake = Intake(log, state, lambda: state.watermark.seq, config.intake)
+        meter = Meter(config.quota, clock_ms) if config.quota.enabled else None
+        self.intake = Intake(log, state, lambda: state.watermark.seq, config.intake, meter)
         self._started_s = time.monotonic()
         self._catch_up_seq = log.durable_end
         self._closed = False
+        self._rules_lock = threading.Lock()
+        self._rules_declared = False
         state.start()
         if self._catch_up_seq > 0 and not state.outdated and state.failure is None:
             with suppress(CortexError):  # a fold that fails now shows in every answer
                 state.watermark.wait(self._catch_up_seq - 1, config.catch_up_wait_s)
+        if self.caught_up:
+            self._declare_rules()
 
     @classmethod
     def open(
@@ -94,7 +101,10 @@ class Node(Authoring):
             try:
                 state = open_state(folder, log, config)
                 try:
-                    return cls(log, state, config, key, clock_ms)
+                    auditor = Auditor[Question](
+                        folder, config.audit, as_parameters, clock_ms=clock_ms, random_bytes=os.urandom
+                    )
+                    return cls(log, state, config, key, clock_ms, auditor)
                 except BaseException:
                     state.close()
                     raise
@@ -112,11 +122,6 @@ class Node(Authoring):
     def database(self) -> str:
         """The database's id, which an assertion's audience may name: its log's id."""
         return self.log.log_id.hex()
-
-    @property
-    def applied_seq(self) -> int:
-        """The last event that is readable; -1 if there is none."""
-        return self.state.watermark.seq - 1
 
     @property
     def end_seq(self) -> int:
@@ -152,13 +157,18 @@ class Node(Authoring):
         bytes_max = self.config.event_bytes_max if any_kind else self.config.envelope_bytes_max
         return admit(data, self.database, bytes_max=bytes_max)
 
-    def submit_later(self, signed: SignedEvent, via: str, deliver: Deliver) -> None:
+    def submit_later(self, signed: SignedEvent, via: str, deliver: Deliver, *, body_bytes: int | None = None) -> None:
         """Take an admitted event; deliver gets the outcome in another thread once it is durable.
 
+        body_bytes: of the request that brought it.
         Raises: Overloaded; NotReady.
         """
         self._check_writable()
-        self.intake.submit(signed, via, deliver)
+        self.intake.submit(signed, via, deliver, body_bytes)
+
+    def standing(self, signed: SignedEvent) -> Standing | None:
+        """What the signer of an event with the fewest tokens left may spend; None: nobody pays here."""
+        return self.intake.standing([signature.agent for signature in signed.signatures])
 
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """As Database.submit."""
@@ -178,14 +188,15 @@ class Node(Authoring):
     def _readmit(self, signed: SignedEvent) -> SignedEvent:
         return readmit(signed, self.database, bytes_max=self.config.event_bytes_max)
 
-    def submit_many(self, batch: list[SignedEvent], via: str) -> list[Outcome]:
+    def submit_many(self, batch: list[SignedEvent], via: str, sizes: Sequence[int | None] = ()) -> list[Outcome]:
         """Write admitted events in order; one outcome each, all durable.
 
+        sizes: bytes of the line that brought each; none: there were no lines.
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
         self._check_writable()
         try:
-            return self.intake.ingest(batch, via)
+            return self.intake.ingest(batch, via, sizes)
         except Exception as error:
             if getattr(error, "code", None) is None:
                 raise
@@ -206,102 +217,7 @@ class Node(Authoring):
 
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
-        return write_lines(lines, self.admit, self._readmit, lambda batch: self.submit_many(batch, via))
-
-    def query(
-        self,
-        subject: str,
-        predicate: str,
-        *,
-        lens: str | None = None,
-        source_class: Iterable[str] = (),
-        lifecycle: Iterable[str] = (),
-        min_seq: int | None = None,
-        wait_s: float | None = None,
-        full: bool = False,
-        limit: int | None = None,
-    ) -> Answer:
-        """As Database.query."""
-        question = make_question(
-            subject, predicate, lens=lens, source_class=source_class, lifecycle=lifecycle, full=full, limit=limit
-        )
-        self.await_seq(min_seq, wait_s)
-        return self.ask(question)
-
-    def ask(self, question: Question) -> Answer:
-        """Answer a question from the newest state, without waiting for anything."""
-        with self._snapshot() as snapshot:
-            return self._resolve(question, snapshot)
-
-    def watch(
-        self,
-        subject: str,
-        predicate: str,
-        *,
-        lens: str | None = None,
-        source_class: Iterable[str] = (),
-        lifecycle: Iterable[str] = (),
-        limit: int | None = None,
-        timeout_s: float | None = None,
-    ) -> Generator[Answer, None, None]:
-        """The answer now, then each one that differs in more than its seq; ends when the database closes.
-
-        A reader who is slow gets the newest answer and none of those between.  timeout_s: how long to wait
-        for the next; the iterator ends then.
-        Raises: what query raises for a bad question; at the step where it shows, FoldStopped, NotReady, Overloaded.
-        """
-        question = make_question(
-            subject, predicate, lens=lens, source_class=source_class, lifecycle=lifecycle, full=False, limit=limit
-        )
-        return self._watch(question, timeout_s)
-
-    def _watch(self, question: Question, timeout_s: float | None) -> Generator[Answer, None, None]:
-        # The pair's view is written anew at every event that may change any of its answers.
-        keys = (view_key(question.subject, question.predicate),)
-        try:
-            with self.state.watch(
-                lambda reader: self._resolve(question, reader), keys=keys, same=_same_but_seq, timeout_s=timeout_s
-            ) as watch:
-                for change in watch:
-                    yield change.value
-        except (CortexError, StoreError, KeyCodecError) as error:
-            raise translate(error) from error
-
-    def _resolve(self, question: Question, reader: Reader) -> Answer:
-        if self.state.outdated:  # its views are of another version; its claims are the claims
-            question = msgspec.structs.replace(question, full=True)
-        return make_answer(question, ask(reader, question), MetaStore(reader).cursor() - 1)
-
-    def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
-        """As Database.get."""
-        digest = parse_hash(hash_hex)
-        self.await_seq(min_seq, wait_s)
-        with self._snapshot() as snapshot:
-            row = AssertionStore(snapshot).find(digest)
-        if row is None:
-            raise NotFound(f"no assertion {hash_hex} up to seq {self.applied_seq}")
-        return make_stored(digest, row)
-
-    def await_seq(self, min_seq: int | None, wait_s: float | None) -> None:
-        """Wait until min_seq is readable.  Raises: NotApplied; InvalidParameter; FoldStopped; NotReady."""
-        wait_s = self.config.read_wait_s if wait_s is None else wait_s
-        check_wait(wait_s, self.config.wait_s_max)
-        if min_seq is None:
-            return
-        if min_seq < 0:
-            raise invalid_parameter("min_seq", f"is {min_seq}; it is a whole number of 0 or more")
-        if self.state.watermark.seq > min_seq:
-            return
-        if not self.wait_applied(min_seq, wait_s):
-            raise NotApplied(f"seq {min_seq} is not applied yet; the fold is at {self.applied_seq}", retry_after_s=1)
-
-    def wait_applied(self, seq: int, timeout_s: float) -> bool:
-        """Wait until event seq is readable; False if the time ran out."""
-        check_wait(timeout_s, self.config.wait_s_max)
-        try:
-            return self.state.watermark.wait(seq, timeout_s)
-        except Exception as error:
-            raise translate(error) from error
+        return write_lines(lines, self.admit, self._readmit, lambda batch, sizes: self.submit_many(batch, via, sizes))
 
     def status(self) -> StatusReport:
         """As Database.status."""
@@ -331,6 +247,7 @@ class Node(Authoring):
                 dead_letters=self._dead_letter_count(),
             ),
             store_bytes=self.state.size_bytes(),
+            audit=self.auditor.status(),
         )
 
     def close(self) -> None:
@@ -341,6 +258,7 @@ class Node(Authoring):
         with ExitStack() as closing:  # from the last to the first, whatever fails on the way
             closing.callback(self.log.close)
             closing.callback(self.state.close)
+            closing.callback(self.auditor.close)
             closing.callback(self.intake.close)
 
     def __enter__(self) -> Self:
@@ -348,15 +266,6 @@ class Node(Authoring):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[Reader]:
-        """The newest state; what goes wrong with it is told as an EpistemeError."""
-        try:
-            with self.state.snapshot() as snapshot:
-                yield snapshot
-        except (StoreError, KeyCodecError) as error:
-            raise translate(error) from error
 
     def _dead_letter_count(self) -> int | None:
         try:
@@ -373,7 +282,12 @@ class Node(Authoring):
             # Until then a duplicate could go unnoticed.
             reasons = "; ".join(self.reasons_not_ready())
             raise NotReady(f"the database takes no writes yet: {reasons}", retry_after_s=1)
+        if not self._rules_declared:
+            self._declare_rules()
 
-
-def _same_but_seq(one: Answer, other: Answer) -> bool:
-    return msgspec.structs.replace(one, seq=other.seq) == other
+    def _declare_rules(self) -> None:
+        """Before the first write: what it says is judged by the rules that this database was opened with."""
+        with self._rules_lock:
+            if not self._rules_declared:
+                declare_rules(self.log, self.state, self.config)
+                self._rules_declared = True

@@ -17,7 +17,8 @@ from episteme.lenses import (
     HIDDEN_LIFECYCLES,
     Candidate,
     Lens,
-    group_by_value,
+    Signer,
+    Terms,
     lens_named,
     make_candidate,
     newest_stages,
@@ -89,7 +90,7 @@ def resolve_pair(reader: Reader, lens: Lens, question: Question, *, count_max: i
     """The full read.  Raises: TooManyCandidates if the pair has more than count_max claims."""
     candidates_by_hash = hydrate(reader, question.subject, question.predicate, count_max=count_max)
     candidates = keep(list(candidates_by_hash.values()), question)
-    resolution = lens.resolve(group_by_value(candidates))
+    resolution = lens.resolve(candidates, Terms()).resolution
     winner = None
     if resolution.winner is not None:
         winner = AssertionStore(reader).get(question.subject, resolution.winner)
@@ -105,12 +106,13 @@ def hydrate(reader: Reader, subject: str, predicate: str, *, count_max: int) -> 
     if len(postings) > count_max:
         raise TooManyCandidates(f"the pair has more than {count_max} claims")
     digests = [posting.digest for posting in postings]
-    rows = AssertionStore(reader).get_many(subject, digests)
+    rows = AssertionStore(reader).claims(subject, digests)
     tallies = VoteStore(reader).tallies(subject, digests)
     candidates = {}
     for digest, row, tally in zip(digests, rows, tallies, strict=True):
         assert row is not None, f"{digest.hex()} is listed but not there"
-        candidates[digest] = make_candidate(digest, row, tally)
+        signers = tuple(Signer(s.agent, row.claim.timestamp, s.seq) for s in row.signatures)
+        candidates[digest] = make_candidate(digest, row.claim, row.seq, signers, tally)
     return candidates
 
 
@@ -118,7 +120,7 @@ def keep(candidates: Sequence[Candidate], question: Question) -> list[Candidate]
     """The candidates that the question admits: newest stages, then lifecycle, then source class."""
     kept = []
     for candidate in newest_stages(candidates):
-        event = candidate.event
+        event = candidate.claim
         if question.lifecycle:
             if event.lifecycle not in question.lifecycle:
                 continue

@@ -17,6 +17,7 @@ _VL = SEPARATOR + b"VL:"
 _VC = SEPARATOR + b"VC:"
 _VW = SEPARATOR + b"VW:"
 _VT = SEPARATOR + b"VT:"
+_VOTED = SEPARATOR + b"VOTED:"
 _EVENT = SEPARATOR + b"EVENT:"
 _HASH_SUBJECT = SEPARATOR + b"HASH_SUBJECT:"
 _SUBJECTS = SEPARATOR + b"SUBJECTS:"
@@ -108,6 +109,16 @@ def vote_weight_key(subject: str, hash_hex: str) -> bytes:
 def vote_weight_prefix(subject: str) -> bytes:
     """The vote weights of all of a subject's assertions."""
     return encode_subject(subject) + _VW
+
+
+def doubtful_vote_key(hash_hex: str, vote_hash_hex: str) -> bytes:
+    """``NUL VOTED:{hash}:{vote hash}``."""
+    return doubtful_vote_prefix(hash_hex) + encode_hex_id(vote_hash_hex)
+
+
+def doubtful_vote_prefix(hash_hex: str) -> bytes:
+    """The votes on an assertion whose subject was not known to be its own, in vote-hash order."""
+    return _VOTED + encode_hex_id(hash_hex) + COLON
 
 
 def vote_tally_key(subject: str, hash_hex: str) -> bytes:

@@ -15,6 +15,7 @@ from keycodec.grammar import (
 
 _GS = SEPARATOR + b"GS:"
 _GS_LIST = SEPARATOR + b"GS_LIST:"
+_GOLD = SEPARATOR + b"GOLD:"
 _J = SEPARATOR + b"J:"
 _TRUST = SEPARATOR + b"TRUST:"
 _TRUSTH = SEPARATOR + b"TRUSTH:"
@@ -47,6 +48,11 @@ def gold_list_prefix(subject: str) -> bytes:
 def gold_list_start(start: str = "") -> bytes:
     """The listed pairs whose subjects begin with start, by subject, then predicate; all of them if it is empty."""
     return _GS_LIST + (encode_subject(start) if start else b"")
+
+
+def any_gold_key() -> bytes:
+    """``NUL GOLD:``."""
+    return _GOLD
 
 
 def judgement_key(subject: str, hash_hex: str, gold_hex: str, agent_hex: str) -> bytes:

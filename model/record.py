@@ -29,11 +29,13 @@ _VERSION_BYTE = bytes([RECORD_VERSION])
 class Receipt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What the database itself saw when it took the event; not signed.
 
-    tokens: what the event cost its signer's quota; 0 where quotas are off.
+    tokens: what the event cost the quota of each signer who said something new by it; 0 where quotas are off.
+    known: places of the signatures, from 0, that were known before: those signers it cost nothing.
     """
 
     via: str = ""
     tokens: int = 0
+    known: tuple[int, ...] = ()
 
 
 class EventRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -57,6 +59,10 @@ class EventHead(Struct, frozen=True, gc=False):
     subject: str = ""
     predicate: str = ""
     assertion: str = ""
+    source_class: str = ""
+    parent_hash: str = ""
+    source_hash: str = ""
+    epoch: str = ""
 
 
 class RawRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

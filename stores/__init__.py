@@ -1,6 +1,12 @@
 """Atomic state: KV engines, the hybrid store, typed stores.  Source: docs/format-keys.md."""
 
-from stores.alias import AliasRow, AliasStore, AliasWriter
+from stores.alias import (
+    ALIAS_CLASS_MAX,
+    ALIAS_LINKS_MAX,
+    AliasRow,
+    AliasStore,
+    AliasWriter,
+)
 from stores.assertion import (
     AssertionHead,
     AssertionRow,
@@ -13,7 +19,17 @@ from stores.assertion import (
     decode_assertion,
     decode_assertion_compat,
 )
-from stores.audit import NOBODY_HEX, AuditPlace, AuditStore, AuditWriter, Contribution, QueryAudit
+from stores.audit import (
+    AuditHead,
+    AuditList,
+    AuditRow,
+    AuditStore,
+    AuditWriter,
+    Contribution,
+    QueryAudit,
+    RawAudit,
+    asked_ms,
+)
 from stores.deadletter import (
     DEAD_LETTER_COUNT_KEY,
     DeadLetter,
@@ -37,6 +53,7 @@ from stores.errors import (
     UnsupportedValue,
 )
 from stores.escalation import (
+    NO_NUMBERS,
     Acknowledgement,
     EscalationLevel,
     EscalationPlace,
@@ -45,11 +62,18 @@ from stores.escalation import (
     EscalationStore,
     EscalationWriter,
     LogPlace,
+    PairNumbers,
     make_escalation_id,
 )
 from stores.event import EventRow, EventStore, EventWriter
 from stores.gold import GoldPair, GoldRow, GoldStore, GoldWriter, Judgement, JudgementId
-from stores.index import IndexStore, IndexWriter, Posting
+from stores.index import (
+    IndexStore,
+    IndexWriter,
+    Posting,
+    pack_posting,
+    unpack_postings,
+)
 from stores.kv import KV, SCAN_COUNT_MAX, Batch, Reader, RowKV, RowSnapshot, Snapshot, check_keys
 from stores.lineage import LineageStore, LineageWriter
 from stores.meta import MetaStore, MetaWriter
@@ -59,6 +83,7 @@ from stores.predicate import PredicateRow, PredicateStore, PredicateWriter
 from stores.quota import (
     NOTHING_USED,
     WINDOW_MS,
+    WINDOWS_KEPT,
     QuotaLimitRow,
     QuotaStore,
     QuotaUse,
@@ -67,6 +92,18 @@ from stores.quota import (
     window_of,
 )
 from stores.revocation import RevocationRow, RevocationStore, RevocationWriter
+from stores.rules import (
+    OperatorStore,
+    OperatorWriter,
+    RulesRow,
+)
+from stores.rulings import (
+    NO_RULINGS,
+    Ruling,
+    Rulings,
+    RulingsStore,
+    RulingsWriter,
+)
 from stores.source import (
     SourceRecord,
     SourceState,
@@ -76,13 +113,22 @@ from stores.source import (
     decode_source_record_compat,
 )
 from stores.staging import Staging
-from stores.supersession import SupersessionRow, SupersessionStore, SupersessionWriter
+from stores.supersession import (
+    ANY_OPERATOR,
+    SupersessionRow,
+    SupersessionStore,
+    SupersessionWriter,
+    Waiting,
+)
 from stores.tally import (
+    GROUND_NAMES_MAX,
+    NO_GROUND,
     AgentTally,
     ChainTally,
     GroupTally,
     Member,
     PairClaim,
+    PairGround,
     PairTally,
     PairTotals,
     Said,
@@ -106,22 +152,42 @@ from stores.view import (
     RawView,
     Resolution,
     Status,
+    StoredView,
+    ViewGround,
     ViewRow,
     ViewStore,
     ViewWriter,
 )
-from stores.vote import MICROS, NO_VOTES, LiveVote, Tally, VoteRow, VoteStore, VoteWriter
+from stores.vote import (
+    MICROS,
+    NO_VOTES,
+    CastVote,
+    LiveVote,
+    Tally,
+    VoteEffect,
+    VoteRow,
+    VoteStore,
+    VoteWriter,
+    live_vote,
+)
 
 __all__ = [
+    "ALIAS_CLASS_MAX",
+    "ALIAS_LINKS_MAX",
+    "ANY_OPERATOR",
     "DEAD_LETTER_COUNT_KEY",
+    "GROUND_NAMES_MAX",
     "KV",
     "MICROS",
-    "NOBODY_HEX",
     "NOTHING_USED",
     "NOT_JUDGED",
+    "NO_GROUND",
+    "NO_NUMBERS",
+    "NO_RULINGS",
     "NO_VOTES",
     "SCAN_COUNT_MAX",
     "TRUST_START_MICROS",
+    "WINDOWS_KEPT",
     "WINDOW_MS",
     "Acknowledgement",
     "AgentTally",
@@ -132,10 +198,13 @@ __all__ = [
     "AssertionRow",
     "AssertionStore",
     "AssertionWriter",
-    "AuditPlace",
+    "AuditHead",
+    "AuditList",
+    "AuditRow",
     "AuditStore",
     "AuditWriter",
     "Batch",
+    "CastVote",
     "ChainTally",
     "Claim",
     "ClaimObject",
@@ -178,9 +247,13 @@ __all__ = [
     "MemoryEngine",
     "MetaStore",
     "MetaWriter",
+    "OperatorStore",
+    "OperatorWriter",
     "OrderedRows",
     "PackMemberRow",
     "PairClaim",
+    "PairGround",
+    "PairNumbers",
     "PairTally",
     "PairTotals",
     "Posting",
@@ -192,6 +265,7 @@ __all__ = [
     "QuotaStore",
     "QuotaUse",
     "QuotaWriter",
+    "RawAudit",
     "RawGroup",
     "RawResolution",
     "RawView",
@@ -203,6 +277,11 @@ __all__ = [
     "RowKV",
     "RowSignature",
     "RowSnapshot",
+    "RulesRow",
+    "Ruling",
+    "Rulings",
+    "RulingsStore",
+    "RulingsWriter",
     "Said",
     "Snapshot",
     "SourceRecord",
@@ -218,6 +297,7 @@ __all__ = [
     "StoreFull",
     "StoreLocked",
     "StoreOptions",
+    "StoredView",
     "SupersededEpoch",
     "SupersessionRow",
     "SupersessionStore",
@@ -234,22 +314,28 @@ __all__ = [
     "TrustRankWriter",
     "UnsupportedStore",
     "UnsupportedValue",
+    "ViewGround",
     "ViewRow",
     "ViewStore",
     "ViewWriter",
+    "VoteEffect",
     "VoteRow",
     "VoteStore",
     "VoteWriter",
+    "Waiting",
+    "asked_ms",
     "check_keys",
     "decode_assertion",
     "decode_assertion_compat",
     "decode_source_record_compat",
     "digest_of",
+    "live_vote",
     "make_escalation_id",
     "make_tie",
     "pack_earlier",
     "pack_former",
     "pack_id",
+    "pack_posting",
     "pack_unit",
     "reason_of",
     "short_id",
@@ -258,6 +344,7 @@ __all__ = [
     "state_rows",
     "unpack_earlier",
     "unpack_former",
+    "unpack_postings",
     "unpack_unit",
     "window_end_ms",
     "window_of",

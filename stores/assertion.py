@@ -6,7 +6,7 @@ that it is stored as; who has those bytes already writes a head, and the event
 is neither decoded nor encoded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -206,6 +206,17 @@ class AssertionStore:
         """An assertion by its hash alone."""
         subject = self.subject_of(digest)
         return None if subject is None else self.get(subject, digest)
+
+    def find_many(self, digests: Sequence[bytes]) -> list[AssertionRow | None]:
+        """Several assertions of whatever subjects by their hashes alone, in the order asked."""
+        subjects = self._reader.get_many([hash_subject_key(digest.hex()) for digest in digests])
+        keys = [
+            None if subject is None else assertion_key(subject.decode("utf-8"), digest.hex())
+            for subject, digest in zip(subjects, digests, strict=True)
+        ]
+        found = iter(self._reader.get_many([key for key in keys if key is not None]))
+        rows = [None if key is None else next(found) for key in keys]
+        return [None if data is None else _CODEC.decode(data) for data in rows]
 
 
 class AssertionWriter(AssertionStore):

@@ -1,122 +1,198 @@
-"""Queries and their answers: families AUD, AUDA and AUDH.
+"""Queries and their answers: families AUD, AUDA and AUDP.
 
-An audit is found by its id, by who asked and when, and by the assertions that
-its answer rests on.  It says enough to ask again and compare: the question as
-it was put, the position that the answer was true for, and the answer's digest.
+An audit is found by its id, by who asked, and by the pair that it is about, always in
+order of time: an id begins with when it was asked.  It says enough to ask again
+and compare: the question as it was put, the position that the answer was true for,
+and the answer's digest.  Which answers rest on an assertion is read from the audits
+of its pair: a row for each assertion of an answer would cost more than the answer.
 
-Source: docs/format-keys.md, "Records".
+Source: docs/format-keys.md, "Records"; docs/audit.md.
 """
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from keycodec import (
     agent_audit_key,
     agent_audit_prefix,
     agent_audit_start,
-    assertion_audit_key,
-    assertion_audit_prefix,
     audit_key,
     audit_prefix,
+    audit_row_keys,
+    audit_start,
+    pair_audit_key,
+    pair_audit_prefix,
+    pair_audit_start,
     parse,
 )
+from stores.errors import UnsupportedValue
 from stores.kv import Reader
 from stores.newest import newest_keys
 from stores.records import RecordCodec
 from stores.staging import Staging
 from stores.view import Status
 
-# Who asks without a token is listed under a key of small order, which no signature verifies for.
-NOBODY_HEX: Final = "0" * 64
+_DIGEST_BYTES: Final = 32
+_MS_DIGITS: Final = 12  # of an id: milliseconds since 1970, 48 bits in hex
+_COUNTER_BITS: Final = 16  # below the milliseconds of a time, as in a log's
 
 
 class Contribution(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """An assertion (its hash) that an answer rests on, and how much it weighed under the lens."""
+    """Assertions of one value that an answer rests on, their hashes of 32 bytes one behind the other.
 
-    digest: bytes
+    weight: the value's share of the answer, which they have together.
+    """
+
     weight: float
+    digests: bytes
+
+    def hashes(self) -> list[bytes]:
+        """The hashes, in the order of the answer."""
+        return [self.digests[start : start + _DIGEST_BYTES] for start in range(0, len(self.digests), _DIGEST_BYTES)]
 
 
 class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One query and what it was answered.
 
-    agent: who asked (32 bytes); None: not known.  predicate: None for a question about a whole subject.
-    parameters: as they were given, by name.  position: how many events the answer's state had folded.
-    answer_digest: BLAKE3 of the answer.  seq, time: of the audit in the log of audits.
+    agent: who asked (32 bytes); None: not known.  predicates: what the answer has read of the subject: the one that
+    was asked for, or those that a lens for a whole context takes.  parameters: what else was asked, by name, in
+    order of names.  now_ms: from which the ages of claims were counted, milliseconds since 1970.  position: the log
+    position that the answer is of, -1 for an empty log.  answer_digest: docs/audit.md, "Digest".
     """
 
     agent: bytes | None
     subject: str
-    predicate: str | None
+    predicates: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...]
+    now_ms: int
+    position: int
     lens: str
     lens_version: int
-    parameters: tuple[tuple[str, str], ...]
-    position: int
     status: Status
     winner: bytes | None
     confidence: float
     conflict: float
     contributions: tuple[Contribution, ...]
     answer_digest: bytes
+
+    @property
+    def predicate(self) -> str | None:
+        """The one that was asked for; None for a question about a whole context."""
+        return self.predicates[0] if len(self.predicates) == 1 else None
+
+
+class AuditRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An audit and its position in the log of audits."""
+
     seq: int
-    time: int
+    audit: QueryAudit
 
 
-class AuditPlace(NamedTuple):
-    """A line of a list of audits: log time, then id, in which order lists are."""
+class RawAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The same row as AuditRow, the audit as it stands in the log."""
 
-    time: int
-    query_id: str
+    seq: int
+    audit: Raw
 
 
-_CODEC: Final = RecordCodec(QueryAudit, version=1)
+class AuditHead(Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a QueryAudit: what its lists go by.  What follows them is not read."""
+
+    agent: bytes | None
+    subject: str
+    predicates: tuple[str, ...]
+
+
+_CODEC: Final = RecordCodec(AuditRow, version=1)
+_RAW_CODEC: Final = RecordCodec(RawAudit, version=1)
+_decode_head = msgspec.msgpack.Decoder(AuditHead).decode
+
+
+def asked_ms(query_id: str) -> int:
+    """When a query was asked, by its id: milliseconds since 1970."""
+    return int(query_id[:_MS_DIGITS], 16)
+
+
+def asked_time(ms: int) -> int:
+    """Milliseconds as the times of lists have them."""
+    return ms << _COUNTER_BITS
+
+
+class AuditList:
+    """A list of audits by id, which is in order of time: of an agent, of a pair, or of all."""
+
+    def __init__(
+        self, reader: Reader, prefix: bytes, start_of: Callable[[int], bytes], key_of: Callable[[str], bytes]
+    ) -> None:
+        """Use AuditStore's everybodys, of_agent or of_pair."""
+        self._reader = reader
+        self._prefix = prefix
+        self._start_of = start_of
+        self._key_of = key_of
+
+    def oldest(self, *, from_ms: int = 0, after: str | None = None, count_max: int) -> list[str]:
+        """Ids from a moment on, oldest first; after is an exclusive start, to resume a page."""
+        start = self._start_of(asked_time(from_ms))
+        if after is not None:
+            start = max(start, self._key_of(after))
+        return [_id_in(key) for key, _ in self._reader.scan(self._prefix, after=start, count_max=count_max)]
+
+    def newest(self, *, to_ms: int | None = None, before: str | None = None, count_max: int) -> list[str]:
+        """Ids before a moment, newest first; before is an exclusive end, to resume a page."""
+        ends = [] if to_ms is None else [self._start_of(asked_time(to_ms))]
+        if before is not None:
+            ends.append(self._key_of(before))
+        end = min(ends, default=None)
+        keys = newest_keys(self._reader, self._prefix, self._start_of, before=end, count_max=count_max)
+        return [_id_in(key) for key in keys]
 
 
 class AuditStore:
-    """Reads audits.  Lists hold at most count_max; after and before are exclusive, to resume a page."""
+    """Reads audits."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def get(self, query_id: str) -> QueryAudit | None:
+    def get(self, query_id: str) -> AuditRow | None:
         """One audit."""
         data = self._reader.get(audit_key(query_id))
         return None if data is None else _CODEC.decode(data)
 
-    def audits(self, *, after: str | None = None, count_max: int) -> Iterator[tuple[str, QueryAudit]]:
-        """Audits with their ids in id order."""
-        start = None if after is None else audit_key(after)
-        for key, data in self._reader.scan(audit_prefix(), after=start, count_max=count_max):
-            yield parse(key).text("query_id"), _CODEC.decode(data)
+    def get_many(self, query_ids: Sequence[str]) -> list[AuditRow | None]:
+        """Audits in the order of the ids."""
+        found = self._reader.get_many([audit_key(query_id) for query_id in query_ids])
+        return [None if data is None else _CODEC.decode(data) for data in found]
 
-    def oldest_of_agent(
-        self, agent_hex: str, *, from_time: int = 0, after: AuditPlace | None = None, count_max: int
-    ) -> list[AuditPlace]:
-        """An agent's queries at a log time or later, oldest first; NOBODY_HEX asks for those of nobody known."""
-        start = agent_audit_start(agent_hex, from_time)
-        if after is not None:
-            start = max(start, agent_audit_key(agent_hex, *after))
-        rows = self._reader.scan(agent_audit_prefix(agent_hex), after=start, count_max=count_max)
-        return [_place_of(key) for key, _ in rows]
+    def heads(self, query_ids: Sequence[str]) -> list[tuple[int, AuditHead] | None]:
+        """Of audits their seq in the log of audits and what their lists go by, in the order of the ids."""
+        found = self._reader.get_many([audit_key(query_id) for query_id in query_ids])
+        return [None if data is None else _head_of(_RAW_CODEC.decode(data)) for data in found]
 
-    def newest_of_agent(self, agent_hex: str, *, before: AuditPlace | None = None, count_max: int) -> list[AuditPlace]:
-        """An agent's queries, newest first."""
-        keys = newest_keys(
+    def everybodys(self) -> AuditList:
+        """All audits, whoever asked."""
+        return AuditList(self._reader, audit_prefix(), audit_start, audit_key)
+
+    def of_agent(self, agent_hex: str) -> AuditList:
+        """What an agent asked."""
+        return AuditList(
             self._reader,
             agent_audit_prefix(agent_hex),
-            lambda time: agent_audit_start(agent_hex, time),
-            before=None if before is None else agent_audit_key(agent_hex, *before),
-            count_max=count_max,
+            partial(agent_audit_start, agent_hex),
+            lambda query_id: agent_audit_key(agent_hex, asked_time(asked_ms(query_id)), query_id),
         )
-        return [_place_of(key) for key in keys]
 
-    def of_assertion(self, assertion_hex: str, *, after: AuditPlace | None = None, count_max: int) -> list[AuditPlace]:
-        """The queries whose answers rest on an assertion, oldest first."""
-        start = None if after is None else assertion_audit_key(assertion_hex, *after)
-        rows = self._reader.scan(assertion_audit_prefix(assertion_hex), after=start, count_max=count_max)
-        return [_place_of(key) for key, _ in rows]
+    def of_pair(self, subject: str, predicate: str) -> AuditList:
+        """What was asked about a pair."""
+        return AuditList(
+            self._reader,
+            pair_audit_prefix(subject, predicate),
+            partial(pair_audit_start, subject, predicate),
+            lambda query_id: pair_audit_key(subject, predicate, asked_time(asked_ms(query_id)), query_id),
+        )
 
 
 class AuditWriter(AuditStore):
@@ -126,15 +202,38 @@ class AuditWriter(AuditStore):
         super().__init__(staging)
         self._staging = staging
 
-    def put(self, query_id: str, audit: QueryAudit) -> None:
-        """Keep an audit, and list it under who asked and under what it rests on."""
-        agent_hex = NOBODY_HEX if audit.agent is None else audit.agent.hex()
-        self._staging.put(audit_key(query_id), _CODEC.encode(audit))
-        self._staging.put(agent_audit_key(agent_hex, audit.time, query_id), b"")
-        for contribution in audit.contributions:
-            self._staging.put(assertion_audit_key(contribution.digest.hex(), audit.time, query_id), b"")
+    def put(self, query_id: str, row: AuditRow) -> None:
+        """Keep an audit, and list it under who asked, if that is known, and under what it is about."""
+        self._put(_row_keys(query_id, row.audit), _CODEC.encode(row))
+
+    def put_raw(self, query_id: str, head: AuditHead, row: RawAudit) -> None:
+        """As put, of an audit whose bytes are at hand."""
+        self._put(_row_keys(query_id, head), _RAW_CODEC.encode(row))
+
+    def remove(self, query_id: str, head: AuditHead) -> None:
+        """Let an audit go that is there, and its lines in all lists."""
+        for key in _row_keys(query_id, head):
+            self._staging.delete(key)
+
+    def _put(self, keys: list[bytes], data: bytes) -> None:
+        put = self._staging.put
+        put(keys[0], data)
+        for key in keys[1:]:
+            put(key, b"")
 
 
-def _place_of(key: bytes) -> AuditPlace:
-    parsed = parse(key)
-    return AuditPlace(parsed.number("time"), parsed.text("query_id"))
+def _row_keys(query_id: str, head: AuditHead | QueryAudit) -> list[bytes]:
+    """Of the audit, then of its lines."""
+    agents = () if head.agent is None else (head.agent.hex(),)
+    return audit_row_keys(query_id, asked_time(asked_ms(query_id)), agents, head.subject, head.predicates)
+
+
+def _head_of(row: RawAudit) -> tuple[int, AuditHead]:
+    try:
+        return row.seq, _decode_head(row.audit)
+    except msgspec.DecodeError as error:
+        raise UnsupportedValue(f"QueryAudit: {error}") from error
+
+
+def _id_in(key: bytes) -> str:
+    return parse(key).text("query_id")

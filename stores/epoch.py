@@ -2,12 +2,13 @@
 
 An epoch is hidden just when its own marker is there: the fold writes it when
 an epoch that supersedes it by time or by invalidation comes, so no chain is
-walked to answer a query.  Chains are walked only to explain.
+walked to answer a query.  Chains are walked only to explain.  The marker says
+from which position on it counts, so one get tells it as of any position.
 
 Source: docs/format-keys.md, "Records".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ from stores.walk import walk
 
 
 class EpochRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """An epoch as it was signed, with its first position; its id is the event's hash."""
+    """An epoch as it was signed, with the position from which on it counts; its id is the event's hash."""
 
     event: Epoch
     seq: int
@@ -58,21 +59,27 @@ class EpochStore:
         for key, data in self._reader.scan(epoch_prefix(), after=start, count_max=count_max):
             yield parse(key).text("epoch"), _EPOCH.decode(data)
 
-    def is_superseded(self, epoch_hex: str) -> bool:
-        """Whether the epoch's claims are hidden: one get."""
-        return self._reader.get(superseded_epoch_key(epoch_hex)) is not None
+    def is_superseded(self, epoch_hex: str, at: int | None = None) -> bool:
+        """Whether the epoch's claims are hidden as of a position, None for the newest: one get."""
+        marker = self.superseded(epoch_hex)
+        return marker is not None and (at is None or marker.seq <= at)
 
     def superseded(self, epoch_hex: str) -> SupersededEpoch | None:
         """What hides the epoch."""
         data = self._reader.get(superseded_epoch_key(epoch_hex))
         return None if data is None else _SUPERSEDED.decode(data)
 
-    def chain(self, epoch_hex: str, *, count_max: int) -> list[str]:
-        """The epoch, what hides it, what hides that, and so on: ids, at most count_max, none twice."""
+    def superseded_many(self, epochs_hex: Iterable[str]) -> list[SupersededEpoch | None]:
+        """What hides each of several epochs, in the order asked."""
+        found = self._reader.get_many([superseded_epoch_key(epoch_hex) for epoch_hex in epochs_hex])
+        return [None if data is None else _SUPERSEDED.decode(data) for data in found]
+
+    def chain(self, epoch_hex: str, *, at: int | None = None, count_max: int) -> list[str]:
+        """The epoch, what hides it as of a position, what hides that, and so on: at most count_max ids, none twice."""
 
         def newer(older_hex: str) -> str | None:
             marker = self.superseded(older_hex)
-            return None if marker is None else marker.by.hex()
+            return None if marker is None or (at is not None and marker.seq > at) else marker.by.hex()
 
         return walk(epoch_hex, newer, count_max=count_max).nodes
 

@@ -1,8 +1,13 @@
-"""What the rules have raised for people to look at: families ESC, ESCI and ESCP.
+"""What the rules have raised for people to look at, and what they count for that.
+
+Families ESC, ESCI and ESCP; ESCN, ESCR and ESCS.
 
 An escalation is kept under the log time at which it was raised, found by its
 id, and listed under its pair for as long as it is not resolved.  The three are
 written together.
+
+A pair of which the rules count something has its numbers in ESCN, and its
+regulatory claims in ESCR; ESCS says that there is such a pair at all.
 
 Source: docs/format-keys.md, "Records".
 """
@@ -15,18 +20,23 @@ from msgspec import Struct
 
 from keycodec import (
     InvalidKeyPart,
+    any_pair_numbers_key,
     escalation_key,
     escalation_prefix,
     escalation_start,
     escalation_time_key,
     pair_escalations_key,
+    pair_numbers_key,
     parse,
+    regulatory_claim_key,
+    regulatory_claim_prefix,
 )
 from stores.errors import UnsupportedValue
 from stores.kv import Reader
 from stores.newest import newest_keys
 from stores.records import RecordCodec
 from stores.staging import Staging
+from stores.tally import short_id
 
 EscalationLevel = Literal["info", "warning", "critical"]
 EscalationStatus = Literal["open", "acknowledged", "resolved"]
@@ -83,7 +93,23 @@ class UnresolvedEscalations(Struct, frozen=True, array_like=True, forbid_unknown
     places: tuple[EscalationPlace, ...]
 
 
+class PairNumbers(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What rules count of a pair: every claim there has been, whatever became of it.
+
+    regulatory_count: of those that are regulatory or in a chain with one that is.
+    has_better: whether there is one of tier 0 to 2; None: nobody has looked at those from before the first count.
+    is_cluster: whether an escalation about its anecdotal claims is not resolved.
+    """
+
+    anecdotal_count: int
+    regulatory_count: int
+    has_better: bool | None
+    is_cluster: bool
+
+
+NO_NUMBERS: Final = PairNumbers(0, 0, None, False)
 _CODEC: Final = RecordCodec(EscalationRow, version=1)
+_NUMBERS: Final = RecordCodec(PairNumbers, version=1)
 _UNRESOLVED: Final = RecordCodec(UnresolvedEscalations, version=1)
 
 
@@ -132,6 +158,20 @@ class EscalationStore:
         found = zip(keys, self._reader.get_many(keys), strict=True)
         return [(_place_of(key), _CODEC.decode(data)) for key, data in found if data is not None]
 
+    def numbers(self, subject: str, predicate: str) -> PairNumbers | None:
+        """What rules count of a pair; None: nothing."""
+        data = self._reader.get(pair_numbers_key(subject, predicate))
+        return None if data is None else _NUMBERS.decode(data)
+
+    def regulatory(self, subject: str, predicate: str, *, count_max: int) -> list[bytes]:
+        """The hashes of a pair's claims that are regulatory or in a chain with one, in log order, at most count_max."""
+        prefix = regulatory_claim_prefix(subject, _short(predicate))
+        return [data for _, data in self._reader.scan(prefix, count_max=count_max)]
+
+    def is_regulatory(self, subject: str, predicate: str, seq: int) -> bool:
+        """Whether the pair's claim that was first logged at seq is listed as regulatory."""
+        return self._reader.get(regulatory_claim_key(subject, _short(predicate), seq)) is not None
+
     def _at(self, place: EscalationPlace) -> EscalationRow | None:
         data = self._reader.get(escalation_key(*place))
         return None if data is None else _CODEC.decode(data)
@@ -158,12 +198,25 @@ class EscalationWriter(EscalationStore):
             listed.add(place)
         self._put_places(row.subject, row.predicate, tuple(sorted(listed)))
 
+    def put_numbers(self, subject: str, predicate: str, numbers: PairNumbers) -> None:
+        """Set what rules count of a pair."""
+        self._staging.put(pair_numbers_key(subject, predicate), _NUMBERS.encode(numbers))
+        self._staging.put(any_pair_numbers_key(), b"")
+
+    def add_regulatory(self, subject: str, predicate: str, seq: int, digest: bytes) -> None:
+        """List a regulatory claim of a pair, or one in a chain with one, first logged at seq."""
+        self._staging.put(regulatory_claim_key(subject, _short(predicate), seq), digest)
+
     def _put_places(self, subject: str, predicate: str, places: tuple[EscalationPlace, ...]) -> None:
         key = pair_escalations_key(subject, predicate)
         if places:
             self._staging.put(key, _UNRESOLVED.encode(UnresolvedEscalations(places)))
         else:
             self._staging.delete(key)
+
+
+def _short(predicate: str) -> str:
+    return short_id(predicate.encode("utf-8")).hex()
 
 
 def _time_of(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Where an event that is not an assertion first stood, and who has signed it: family EVENT."""
+"""Where an event that is not an assertion first stood, who has signed it, and from where on it counts: family EVENT."""
 
 from typing import Final
 
@@ -11,14 +11,19 @@ from stores.staging import Staging
 
 
 class EventRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """First position, kind, and the signers so far."""
+    """First position, kind, and the signers so far.
+
+    since: of a kind that counts only when an operator signs it, the position from which on it does; None: it does
+    not, or its kind knows no such thing.
+    """
 
     seq: int
     kind: str
     agents: tuple[bytes, ...]
+    since: int | None
 
 
-_CODEC: Final = RecordCodec(EventRow, version=1)
+_CODEC: Final = RecordCodec(EventRow, version=2)
 
 
 class EventStore:

@@ -1,7 +1,8 @@
-"""Known answers, and what they made of those who had claimed: families GS, GS_LIST and J.
+"""Known answers, and what they made of those who had claimed: families GS, GS_LIST, GOLD and J.
 
 A gold standard and its line in the list are written and removed together.
-Judgements stay: each counts once, also after its gold standard is gone.
+Judgements stay: each counts once, also after its gold standard is gone.  GOLD
+says that there has been any gold standard at all: without it nobody looks.
 
 Source: docs/format-keys.md, "Records".
 """
@@ -12,6 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from keycodec import (
+    any_gold_key,
     gold_key,
     gold_list_key,
     gold_list_start,
@@ -27,7 +29,7 @@ from stores.staging import Staging
 
 
 class GoldRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The gold standard of a pair that counts now, with its hash and its first position."""
+    """The gold standard of a pair that counts now, with its hash and the position from which on it does."""
 
     event: GoldStandard
     digest: bytes
@@ -118,6 +120,7 @@ class GoldWriter(GoldStore):
         pair = row.event.subject, row.event.predicate
         self._staging.put(gold_key(*pair), _GOLD.encode(row))
         self._staging.put(gold_list_key(*pair), b"")
+        self._staging.put(any_gold_key(), b"")
 
     def remove(self, subject: str, predicate: str) -> None:
         """Take the pair's gold standard away, and the pair off the list."""

@@ -26,6 +26,16 @@ class Posting(NamedTuple):
     digest: bytes
 
 
+def pack_posting(seq: int, digest: bytes) -> bytes:
+    """An entry of a list: byte order is log order."""
+    return _POSTING.pack(seq, digest)
+
+
+def unpack_postings(data: bytes) -> list[Posting]:
+    """Entries that follow each other; data: as many bytes as whole entries have."""
+    return [Posting(*fields) for fields in _POSTING.iter_unpack(data)]
+
+
 class IndexStore:
     """Reads posting lists and known subjects.  after is an exclusive start, to resume a page."""
 
@@ -59,7 +69,7 @@ class IndexStore:
     def _postings(self, key: bytes, after: Posting | None, count_max: int) -> list[Posting]:
         start = None if after is None else _POSTING.pack(*after)
         entries = self._reader.postings(key, after=start, count_max=count_max)
-        return [Posting(*_POSTING.unpack(entry)) for entry in entries]
+        return list(map(Posting._make, map(_POSTING.unpack, entries)))
 
 
 class IndexWriter(IndexStore):
@@ -82,3 +92,7 @@ class IndexWriter(IndexStore):
         self._staging.add_posting(keys.subject_postings, entry)
         self._staging.add_posting(keys.pair_postings, entry)
         self._staging.put(keys.known_subject, b"")
+
+    def adds(self, subject: str, entry: bytes) -> bool:
+        """Whether this batch has listed an assertion under its subject, at the position that the entry says."""
+        return entry in self._staging.batch.postings.get(subject_postings_key(subject), ())

@@ -1,7 +1,8 @@
-"""Lists of agents that a curator vouches for: family TP.
+"""Lists of agents that a curator vouches for: families TP and TPH.
 
 A pack is a curator's name for a list: its id is a hash of both, so versions of
-one pack share an id, and no curator can take over another's.
+one pack share an id, and no curator can take over another's.  TP is the highest
+version, TPH those that counted before it, by the position from which on they did.
 
 Source: docs/format-keys.md, "Records".
 """
@@ -12,8 +13,9 @@ from typing import Final
 from blake3 import blake3
 from msgspec import Struct
 
-from keycodec import pack_key, pack_prefix, parse
+from keycodec import inverse_of, pack_key, pack_prefix, parse, past_pack_key, past_pack_prefix
 from stores.kv import Reader
+from stores.past import past_positions, past_row
 from stores.records import RecordCodec
 from stores.staging import Staging
 
@@ -28,7 +30,10 @@ class PackMemberRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class TrustPackRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The newest version of a pack, with the hash of its event and its first position; members as they were given."""
+    """A version of a pack, with the hash of its event and the position from which on it counts.
+
+    members: as they were given.
+    """
 
     curator: bytes
     name: str
@@ -59,6 +64,18 @@ class TrustPackStore:
         data = self._reader.get(pack_key(pack_hex))
         return None if data is None else _CODEC.decode(data)
 
+    def as_of(self, pack_hex: str, at: int | None) -> TrustPackRow | None:
+        """The newest version of a pack as of a position, None for the newest of all."""
+        newest = self.get(pack_hex)
+        if newest is None or at is None or newest.seq <= at:
+            return newest
+        data = past_row(self._reader, past_pack_prefix(pack_hex), lambda inverse: past_pack_key(pack_hex, inverse), at)
+        return None if data is None else _CODEC.decode(data)
+
+    def positions(self, pack_hex: str, *, count_max: int) -> list[int]:
+        """The positions at which a pack changed, in log order; of more than count_max the last ones."""
+        return past_positions(self._reader, past_pack_prefix(pack_hex), self.get(pack_hex), count_max=count_max)
+
     def packs(self, *, after: str | None = None, count_max: int) -> Iterator[tuple[str, TrustPackRow]]:
         """Packs with their ids in id order, at most count_max; after is an exclusive id."""
         start = None if after is None else pack_key(after)
@@ -74,5 +91,12 @@ class TrustPackWriter(TrustPackStore):
         self._staging = staging
 
     def put(self, row: TrustPackRow) -> None:
-        """Set a pack."""
-        self._staging.put(pack_key(pack_id(row.curator, row.name)), _CODEC.encode(row))
+        """Keep a version; it is the pack's now unless a higher or an equal one is."""
+        pack_hex = pack_id(row.curator, row.name)
+        known = self.get(pack_hex)
+        is_highest = known is None or known.version < row.version
+        past = known if is_highest else row
+        if is_highest:
+            self._staging.put(pack_key(pack_hex), _CODEC.encode(row))
+        if past is not None:
+            self._staging.put(past_pack_key(pack_hex, inverse_of(past.seq)), _CODEC.encode(past))

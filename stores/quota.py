@@ -17,6 +17,7 @@ from stores.records import RecordCodec
 from stores.staging import Staging
 
 WINDOW_MS: Final = 3_600_000
+WINDOWS_KEPT: Final = 24  # the hours up to an agent's latest that are kept of it: a day to look back on
 _COUNTER_BITS: Final = 16  # of a log time; above them are milliseconds since 1970
 
 
@@ -27,9 +28,13 @@ class QuotaUse(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
     seq: int
     time: int
 
+    def plus(self, tokens: int, seq: int, time: int) -> "QuotaUse":
+        """With what the event at seq cost."""
+        return QuotaUse(self.tokens + tokens, max(self.seq, seq), max(self.time, time))
+
 
 class QuotaLimitRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The limit that an operator set, with its hash and its first position."""
+    """The limit that an operator set, with its hash and the position from which on it counts."""
 
     event: QuotaLimit
     digest: bytes
@@ -92,9 +97,19 @@ class QuotaWriter(QuotaStore):
         """Set what an agent used in an hour."""
         self._staging.put(quota_key(agent_hex, window), _USE.encode(use))
 
-    def remove(self, agent_hex: str, window: int) -> None:
-        """Forget an hour that is over."""
-        self._staging.delete(quota_key(agent_hex, window))
+    def add(self, agent_hex: str, window: int, use: QuotaUse) -> None:
+        """Add to what an agent has used in an hour; hours that are too old are dropped."""
+        used = self.used(agent_hex, window)
+        self.put(agent_hex, window, used.plus(use.tokens, use.seq, use.time))
+        if used is NOTHING_USED:
+            self._prune(agent_hex)
+
+    def _prune(self, agent_hex: str) -> None:
+        # One hour comes at a time, so there is never more than one too many by number.
+        windows = [window for window, _ in self.windows(agent_hex, count_max=WINDOWS_KEPT + 1)]
+        for window in windows:
+            if window <= windows[-1] - WINDOWS_KEPT:
+                self._staging.delete(quota_key(agent_hex, window))
 
     def put_limit(self, row: QuotaLimitRow) -> None:
         """Set the limit of the agent that the event names."""

@@ -19,7 +19,7 @@ from stores.staging import Staging
 
 
 class RevocationRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The revocation of a key that counts, with its hash and the position from which on it holds."""
+    """The revocation of a key that counts, with its hash and the position from which on it holds: at it and after."""
 
     event: KeyRevocation
     digest: bytes

@@ -22,6 +22,7 @@ class Staging:
         # are sorted in when a scan comes.
         self._staged: dict[bytes, list[bytes]] = {}
         self._unsorted: list[bytes] = []
+        self._remembered: dict[bytes, bytes | None] = {}  # what the base has, which does not change under us
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a row."""
@@ -43,6 +44,16 @@ class Staging:
         """As Reader.get."""
         rows = self._rows
         return rows[key] if key in rows else self._base.get(key)
+
+    def get_often(self, key: bytes) -> bytes | None:
+        """As get, for one of the few rows that nearly every event asks for: the base is read once for each."""
+        rows = self._rows
+        if key in rows:
+            return rows[key]
+        known = self._remembered
+        if key not in known:
+            known[key] = self._base.get(key)
+        return known[key]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """As Reader.get_many."""

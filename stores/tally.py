@@ -2,8 +2,8 @@
 
 A pair of few claims is one row that holds what counts of each of them.  A pair
 of many is totals, and rows of their own for groups, agents and chains.  What
-the numbers mean is the view fold's; every row is a function of the claims and
-votes alone, not of how they came.
+the numbers mean is the view fold's; every row is a function of the claims, of what
+supersedes them and of the votes, not of how they came.
 """
 
 import struct
@@ -18,6 +18,7 @@ from stores.records import RecordCodec
 from stores.staging import Staging
 
 SHORT_ID_BYTES: Final = 16
+GROUND_NAMES_MAX: Final = 16  # epochs, and sources, of a pair that each read of its view may have to look up
 _TIE: Final = struct.Struct(">BQ32s")
 _DIGEST_AT: Final = 9
 _U64_MAX: Final = (1 << 64) - 1
@@ -35,7 +36,7 @@ class PairClaim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     tie: bytes  # tier, inverted timestamp and hash: the order among equals
     seq: int
     timestamp: int
-    is_hidden: bool  # by its stage of the lifecycle
+    is_hidden: bool  # by its stage of the lifecycle, or superseded
     parent: bytes | None
     value: bytes  # id of what it says: claims that say the same share it
     signers: tuple[tuple[bytes, int], ...]
@@ -55,6 +56,23 @@ class PairTotals(Struct, array_like=True, forbid_unknown_fields=True):
     supports: list[tuple[int, int]] = []  # each support that a group has, and how many have it; ascending
     waiting_count: int = 0  # claims whose parent the pair does not have
     chained_count: int = 0  # claims in chains
+    claims_count: int = 0  # all that there are, hidden ones too
+    has_revoked: bool = False  # whether a signer of any of them was revoked
+    checked_seq: int = -1  # the position up to which revocations were looked at for that
+
+
+class PairGround(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What claims of a pair have ever named: epochs and sources (32 bytes each, ascending), subjects as values.
+
+    None: more than GROUND_NAMES_MAX.
+    """
+
+    epochs: tuple[bytes, ...] | None = ()
+    sources: tuple[bytes, ...] | None = ()
+    references: bool = False
+
+
+NO_GROUND: Final = PairGround()
 
 
 class PairTally(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -62,6 +80,7 @@ class PairTally(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 
     claims: list[PairClaim]
     totals: PairTotals | None = None
+    ground: PairGround = NO_GROUND
 
 
 class GroupTally(Struct, array_like=True, forbid_unknown_fields=True):
@@ -79,7 +98,7 @@ class GroupTally(Struct, array_like=True, forbid_unknown_fields=True):
 class AgentTally(Struct, array_like=True, forbid_unknown_fields=True):
     """An agent in a large pair: the last of its latest claims says what it stands for."""
 
-    latest: list[Said] = []  # oldest first; still earlier ones have rows
+    latest: list[Said] = []  # oldest first; still earlier ones have rows; none if all that it signed is hidden
     earlier_count: int = 0
     best: bytes = b""  # the best tie among its claims of the value that it stands for
 
@@ -90,7 +109,7 @@ class ChainTally(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     claims: list[PairClaim]
 
 
-_PAIR: Final = RecordCodec(PairTally, version=1)
+_PAIR: Final = RecordCodec(PairTally, version=2)
 _GROUP: Final = RecordCodec(GroupTally, version=1)
 _AGENT: Final = RecordCodec(AgentTally, version=1)
 _CHAIN: Final = RecordCodec(ChainTally, version=1)

@@ -5,12 +5,18 @@ the start by half-lives, which a reader computes and nobody stores.  Every
 change is kept with the rank before it, so the rank as of any position is one
 short scan: the first change after that position tells it.
 
+Log order is the order of changes.  An event that is folded late, after others
+behind it, because it failed at first and was tried again, changes the rank as
+the newest change left it: what was read as of earlier positions stays as it
+was, and only a state that is made anew has the change at its own place.
+
 Source: docs/format-keys.md, "Records".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from keycodec import parse, trust_change_key, trust_change_prefix, trust_key, trust_prefix
@@ -64,6 +70,19 @@ class TrustRankStore:
             return _CHANGE.decode(data).before
         return self.get(agent_hex)
 
+    def as_of_many(self, agents: Sequence[bytes], seq: int | None) -> list[TrustRank]:
+        """The ranks of several agents (32 bytes each) as of a position, in the order asked; None: the newest.
+
+        One get each, and a short scan for each that has been judged since.
+        """
+        found = self._reader.get_many([trust_key(agent.hex()) for agent in agents])
+        ranks = [NOT_JUDGED if data is None else _RANK.decode(data) for data in found]
+        if seq is None:
+            return ranks
+        return [
+            rank if rank.seq <= seq else self.as_of(agent.hex(), seq) for agent, rank in zip(agents, ranks, strict=True)
+        ]
+
     def changes(self, agent_hex: str, *, after: int | None = None, count_max: int) -> Iterator[TrustChange]:
         """The changes of an agent's rank in log order, at most count_max; after is an exclusive position."""
         start = None if after is None else trust_change_key(agent_hex, after)
@@ -85,9 +104,13 @@ class TrustRankWriter(TrustRankStore):
         self._staging = staging
 
     def put(self, agent_hex: str, rank: TrustRank) -> None:
-        """Set an agent's rank as the event at rank.seq leaves it; several settings by one event are one change."""
+        """Set an agent's rank as the event at rank.seq leaves it; several settings by one event are one change.
+
+        A rank from before the newest change becomes part of that change.
+        """
         known = self.get(agent_hex)
-        assert rank.seq >= known.seq, (rank.seq, known.seq)
+        if (rank.seq, rank.time) < (known.seq, known.time):
+            rank = msgspec.structs.replace(rank, seq=known.seq, time=known.time)
         change_key = trust_change_key(agent_hex, rank.seq)
         earlier = self._staging.get(change_key)
         before = known if earlier is None else _CHANGE.decode(earlier).before

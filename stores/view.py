@@ -46,6 +46,26 @@ class Resolution(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     groups: tuple[GroupRow, ...]
 
 
+class ViewGround(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """What a view rests on besides its claims: what a reader looks at again before it takes the view.
+
+    rule: hash of the predicate's rule under which it was made; None: of none.  epochs and sources: those (32 bytes
+    each) that claims of the pair name, ascending; None: too many to list.  hidden: those of the epochs whose claims
+    it leaves out, ascending.  references: whether a claim of the pair names a subject as its value.  governed:
+    whether aliases, and epochs too many to list, are in it as they stood at its position; else it knows of none.
+    """
+
+    rule: bytes | None = None
+    epochs: tuple[bytes, ...] | None = ()
+    hidden: tuple[bytes, ...] = ()
+    sources: tuple[bytes, ...] | None = ()
+    references: bool = False
+    governed: bool = True
+
+
+_NO_GROUND: Final = ViewGround()
+
+
 class ViewRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A pair's answer under its default lens, as of the event at seq, the last that touched the pair.
 
@@ -57,6 +77,7 @@ class ViewRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     winner: AssertionRow | None
     seq: int
     time: int
+    ground: ViewGround = _NO_GROUND
 
 
 class RawGroup(Struct, frozen=True, array_like=True, gc=False):
@@ -93,20 +114,22 @@ class RawView(Struct, frozen=True, array_like=True, gc=False):
     winner: bytes | None
     seq: int
     time: int
+    ground: ViewGround = _NO_GROUND
 
 
-class _Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A view as it is read."""
+class StoredView(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A view as it is read, or written from a resolution that is at hand: the winner is its row's stored value."""
 
     resolution: Resolution
     groups_count: int
     winner: bytes | None
     seq: int
     time: int
+    ground: ViewGround
 
 
-_RAW: Final = RecordCodec(RawView, version=2)
-_STORED: Final = RecordCodec(_Stored, version=2)
+_RAW: Final = RecordCodec(RawView, version=3)
+_STORED: Final = RecordCodec(StoredView, version=3)
 
 
 class ViewStore:
@@ -122,7 +145,7 @@ class ViewStore:
             return None
         view = _STORED.decode(data)
         winner = None if view.winner is None else decode_assertion(view.winner)
-        return ViewRow(view.resolution, view.groups_count, winner, view.seq, view.time)
+        return ViewRow(view.resolution, view.groups_count, winner, view.seq, view.time, view.ground)
 
 
 class ViewWriter(ViewStore):
@@ -132,6 +155,11 @@ class ViewWriter(ViewStore):
         super().__init__(staging)
         self._staging = staging
 
-    def put(self, subject: str, predicate: str, view: RawView) -> None:
+    def put(self, subject: str, predicate: str, view: RawView | StoredView) -> None:
         """Set the pair's view."""
-        self._staging.put(view_key(subject, predicate), _RAW.encode(view))
+        data = _RAW.encode(view) if isinstance(view, RawView) else _STORED.encode(view)
+        self._staging.put(view_key(subject, predicate), data)
+
+    def delete(self, subject: str, predicate: str) -> None:
+        """Let the pair have no view."""
+        self._staging.delete(view_key(subject, predicate))

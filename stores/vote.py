@@ -1,20 +1,30 @@
-"""Ballots: every vote, the live one of each agent, and the totals: families V, VL, VC, VW, VT.
+"""Ballots: every vote, the live one of each agent, and the totals: families V, VL, VC, VW, VT and VOTED.
 
 Totals live under the subject that the vote names.  A reader joins them with
 the assertion's own subject, so a vote with a wrong subject has no effect, and
 one that comes before its assertion counts as soon as the assertion is there.
+Either of them is listed under its assertion in VOTED, with the subject that it
+names: so all votes on an assertion can be found, wherever they lie.  A vote by
+a key that was revoked by then is kept and is never live.
+
+As of an earlier position the live votes are found from V, which has all votes
+with their positions, by the rule of the fold; votes after it do not exist.
 
 VC and VW are the raw numbers that other programs read; VT holds the exact sums
 in millionths from which VW is rounded.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Container, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
 from keycodec import (
+    doubtful_vote_key,
+    doubtful_vote_prefix,
     live_vote_key,
     live_vote_prefix,
     parse,
@@ -26,13 +36,14 @@ from keycodec import (
     vote_tally_prefix,
     vote_weight_key,
 )
-from model import Signature, Vote
+from model import Signature, Vote, to_micros
 from stores.kv import Reader
 from stores.records import RecordCodec
 from stores.staging import Staging
 
 MICROS: Final = 1_000_000
 _SCAN_INSTEAD_ABOVE: Final = 4  # measured: a scan that finds nothing costs about as much as five gets
+_PAGE: Final = 1000  # votes that are read at a time where all on an assertion are: about a megabyte
 _COUNT: Final = struct.Struct("<Q")
 _WEIGHT: Final = struct.Struct("<f")
 
@@ -53,6 +64,28 @@ class LiveVote(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
     seq: int
     weight_micros: int
     digest: bytes
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The order of an agent's votes on an assertion: the last of them is live."""
+        return (self.timestamp, self.seq)
+
+
+VoteEffect = Literal["counts", "withdraws", "replaced", "other-subject", "revoked-key"]
+
+
+class CastVote(NamedTuple):
+    """A vote and what it does.
+
+    counts: it is its agent's live vote; withdraws: so it is, with weight 0; replaced: another of the agent's is, the
+    one whose hash is replaced_by.  Without effect: other-subject, it names a subject that is not its assertion's;
+    revoked-key, its agent's key was revoked when it came.
+    """
+
+    digest: bytes
+    row: VoteRow
+    effect: VoteEffect
+    replaced_by: bytes | None = None
 
 
 class Tally(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -84,6 +117,11 @@ NO_VOTES: Final = Tally(0, 0, 0)
 _VOTE: Final = RecordCodec(VoteRow, version=1)
 _LIVE: Final = RecordCodec(LiveVote, version=1)
 _TALLY: Final = RecordCodec(Tally, version=1)
+
+
+def live_vote(digest: bytes, vote: Vote, seq: int) -> LiveVote:
+    """What is kept of a vote, first logged at seq, while it is live."""
+    return LiveVote(vote.timestamp, seq, to_micros(vote.weight), digest)
 
 
 class VoteStore:
@@ -123,22 +161,100 @@ class VoteStore:
 
     def tallies(self, subject: str, digests: Sequence[bytes]) -> list[Tally]:
         """The totals of several assertions of a subject, in the order asked."""
-        if len(digests) > _SCAN_INSTEAD_ABOVE:
-            return self._scan_tallies(subject, digests)
-        found = self._reader.get_many(vote_tally_keys(subject, digests))
+        found = self._tally_rows(subject, digests)
         return [NO_VOTES if data is None else _TALLY.decode(data) for data in found]
 
-    def _scan_tallies(self, subject: str, digests: Sequence[bytes]) -> list[Tally]:
+    def tallies_at(self, subject: str, digests: Sequence[bytes], at: int) -> list[Tally]:
+        """The totals of several assertions of a subject as of position at, in the order asked.
+
+        Costs what tallies does where no votes are.  Of an assertion with votes the live ones are read, and all of
+        them if an agent has voted on it since.
+        """
+        found = self._tally_rows(subject, digests)
+        return [
+            NO_VOTES if data is None else self._tally_at(subject, digest.hex(), at)
+            for digest, data in zip(digests, found, strict=True)
+        ]
+
+    def ballot(self, subject: str, assertion_hex: str, *, after: str | None = None, count_max: int) -> list[CastVote]:
+        """Every vote on an assertion with what it does, also those that name another subject than this, its own.
+
+        In hash order, at most count_max; after is an exclusive hash.
+        """
+        found = merge(
+            self._cast_here(subject, assertion_hex, after, min(count_max, _PAGE)),
+            self._cast_elsewhere(subject, assertion_hex, after, min(count_max, _PAGE)),
+            key=lambda cast: cast.digest,
+        )
+        return list(islice(found, count_max))
+
+    def _tally_rows(self, subject: str, digests: Sequence[bytes]) -> list[bytes | None]:
         """Most assertions have no votes, so one short scan beats a get for each."""
         keys = vote_tally_keys(subject, digests)
-        found: dict[bytes, bytes | None] = dict(
-            self._reader.scan(vote_tally_prefix(subject), count_max=len(digests) + 1)
-        )
+        if len(digests) <= _SCAN_INSTEAD_ABOVE:
+            return self._reader.get_many(keys)
+        found = dict(self._reader.scan(vote_tally_prefix(subject), count_max=len(digests) + 1))
         if len(found) > len(digests):  # the subject has many votes under other predicates
-            found = dict(zip(keys, self._reader.get_many(keys), strict=True))
-        if not found:
-            return [NO_VOTES] * len(digests)
-        return [NO_VOTES if (data := found.get(key)) is None else _TALLY.decode(data) for key in keys]
+            return self._reader.get_many(keys)
+        return [found.get(key) for key in keys] if found else [None] * len(digests)
+
+    def _tally_at(self, subject: str, assertion_hex: str, at: int) -> Tally:
+        tally, since = NO_VOTES, set()
+        for key, data in self._pages(live_vote_prefix(subject, assertion_hex), None, _PAGE):
+            live = _LIVE.decode(data)
+            if live.seq <= at:  # what is the latest of all now was the latest of those that were there
+                tally = tally.plus(live.weight_micros)
+            else:
+                since.add(parse(key).text("agent"))
+        for live in self._live_at(subject, assertion_hex, since, at) if since else ():
+            tally = tally.plus(live.weight_micros)
+        return tally
+
+    def _live_at(self, subject: str, assertion_hex: str, agents: Container[str], at: int) -> Iterable[LiveVote]:
+        """What was live then of agents who have voted since; their keys spoke, or they would not have."""
+        latest: dict[str, LiveVote] = {}
+        for digest, row in self._all_votes(subject, assertion_hex, None, _PAGE):
+            if row.seq <= at and row.event.agent in agents:
+                live = live_vote(digest, row.event, row.seq)
+                known = latest.get(row.event.agent)
+                if known is None or known.place < live.place:
+                    latest[row.event.agent] = live
+        return latest.values()
+
+    def _cast_here(self, subject: str, assertion_hex: str, after: str | None, page_count: int) -> Iterator[CastVote]:
+        for digest, row in self._all_votes(subject, assertion_hex, after, page_count):
+            live = self.live(subject, assertion_hex, row.event.agent)
+            if live is not None and live.digest == digest:
+                yield CastVote(digest, row, "counts" if live.weight_micros else "withdraws")
+            elif live is not None and (row.event.timestamp, row.seq) < live.place:
+                yield CastVote(digest, row, "replaced", live.digest)
+            else:
+                yield CastVote(digest, row, "revoked-key")
+
+    def _cast_elsewhere(
+        self, subject: str, assertion_hex: str, after: str | None, page_count: int
+    ) -> Iterator[CastVote]:
+        start = None if after is None else doubtful_vote_key(assertion_hex, after)
+        for key, data in self._pages(doubtful_vote_prefix(assertion_hex), start, page_count):
+            vote_hex, named = parse(key).text("vh"), data.decode("utf-8")
+            if named != subject:
+                row = self.get(named, assertion_hex, vote_hex)
+                assert row is not None, f"vote {vote_hex} is listed but not there"
+                yield CastVote(bytes.fromhex(vote_hex), row, "other-subject")
+
+    def _all_votes(
+        self, subject: str, assertion_hex: str, after: str | None, page_count: int
+    ) -> Iterator[tuple[bytes, VoteRow]]:
+        start = None if after is None else vote_key(subject, assertion_hex, after)
+        for key, data in self._pages(vote_prefix(subject, assertion_hex), start, page_count):
+            yield bytes.fromhex(parse(key).text("vh")), _VOTE.decode(data)
+
+    def _pages(self, prefix: bytes, after: bytes | None, page_count: int) -> Iterator[tuple[bytes, bytes]]:
+        while page := list(self._reader.scan(prefix, after=after, count_max=page_count)):
+            yield from page
+            if len(page) < page_count:
+                return
+            after = page[-1][0]
 
     def count(self, subject: str, assertion_hex: str) -> int:
         """VC: live votes of non-zero weight."""
@@ -162,6 +278,10 @@ class VoteWriter(VoteStore):
         """Keep a vote."""
         key = vote_key(row.event.subject, row.event.assertion, digest.hex())
         self._staging.put(key, _VOTE.encode(row))
+
+    def put_doubtful(self, digest: bytes, vote: Vote) -> None:
+        """List a vote under its assertion, which is not known to be of the subject that the vote names."""
+        self._staging.put(doubtful_vote_key(vote.assertion, digest.hex()), vote.subject.encode("utf-8"))
 
     def put_live(self, subject: str, assertion_hex: str, agent_hex: str, live: LiveVote) -> None:
         """Make a vote the agent's live one."""

@@ -352,7 +352,7 @@ def routes(folder: Path) -> list[tuple[str, str]]:
         application = Application(node, ServerConfig())
         try:
             found = [
-                (method, str(route.path))
+                (method, re.sub(r":[a-z]+(?=})", "", str(route.path)))  # how a part is decoded is our affair
                 for route in application.routes
                 for method in sorted(route.methods or ())
                 if method != "HEAD"

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from episteme.cli.ask import compare, history, query
+from episteme.cli.audit import audit_app
+from episteme.cli.govern import add_signing
 from episteme.cli.importing import import_claims
+from episteme.cli.listings import add_listings
 from episteme.cli.log import log_app
 from episteme.cli.output import talk
-from episteme.cli.read import get, query, status
+from episteme.cli.read import get, status
 from episteme.cli.serve import serve
 from episteme.cli.state import rebuild, state_app
-from episteme.cli.write import assert_claim, keygen, vote
 
 app = typer.Typer(
     name="episteme",
@@ -21,14 +24,16 @@ app = typer.Typer(
     help="A database for claims that disagree.",
 )
 app.command()(serve)
-app.command()(keygen)
-app.command("assert")(assert_claim)
-app.command(context_settings={"ignore_unknown_options": True})(vote)  # so that -0.5 is a weight
+add_signing(app)
 app.command()(query)
+app.command()(compare)
+app.command()(history)
 app.command()(get)
+add_listings(app)
 app.command("import")(import_claims)
 app.command()(status)
 app.command()(rebuild)
+app.add_typer(audit_app, name="audit")
 app.add_typer(log_app, name="log")
 app.add_typer(state_app, name="state")
 

@@ -8,7 +8,16 @@ from typing import Final
 import msgspec
 
 from episteme.cli.output import Output, print_json, print_table, shown
-from model import FRAME_KIND_EVENT, EnvelopeSignature, Event, ModelError, decode_record, to_envelope
+from model import (
+    FRAME_KIND_EVENT,
+    FRAME_KIND_RULES,
+    EnvelopeSignature,
+    Event,
+    ModelError,
+    decode_record,
+    decode_rules,
+    to_envelope,
+)
 from wal import Corrupt, Frame
 from wal.format import FLAG_LOST, FLAG_MORE, FLAG_SYNCED
 
@@ -26,6 +35,14 @@ class DumpedEvent(msgspec.Struct, frozen=True):
     signatures: list[EnvelopeSignature]
 
 
+class DumpedRules(msgspec.Struct, frozen=True):
+    """A rules frame's payload, with every rule, defaults included."""
+
+    operators: list[str]
+    anecdotal_cluster_count: int
+    regulatory_conflict_micros: int
+
+
 class Dumped(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of `log dump`."""
 
@@ -37,7 +54,8 @@ class Dumped(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int
     payload_hex: str
     event: DumpedEvent | None = None
-    problem: str | None = None  # why an event frame cannot be read, or what a lost one was
+    rules: DumpedRules | None = None
+    problem: str | None = None  # why an event or rules cannot be read, or what a lost one was
 
 
 def print_frames(frames: Iterable[Frame], output: Output) -> Corrupt | None:
@@ -78,27 +96,29 @@ def _cells(frame: Frame) -> tuple[str, ...]:
 
 
 def _payload_text(frame: Frame) -> str:
-    """The start of a payload: of an event as JSON, of a lost frame the reason, else its bytes, escaped."""
+    """The start of a payload: an event or rules as JSON, of a lost frame the reason, else its bytes, escaped."""
     if frame.lost:
         return shown(frame.payload.decode("utf-8", "replace"))
-    if frame.kind == FRAME_KIND_EVENT:
-        with suppress(ModelError):
+    with suppress(ModelError):
+        if frame.kind == FRAME_KIND_EVENT:
             return shown(msgspec.json.encode(decode_record(frame.payload).event).decode())
+        if frame.kind == FRAME_KIND_RULES:
+            return shown(msgspec.json.encode(_dumped_rules(frame)).decode())
     start = frame.payload[:_PAYLOAD_CELL_BYTES]
     return repr(start)[2:-1] + ("…" if len(frame.payload) > len(start) else "")
 
 
 def _dumped(frame: Frame) -> Dumped:
-    event, problem = None, None
-    if frame.lost:
-        problem = frame.payload.decode("utf-8", "replace")
-    elif frame.kind == FRAME_KIND_EVENT:
-        try:
-            record = decode_record(frame.payload)
-            envelope = to_envelope(record.event, record.signatures)
-            event = DumpedEvent(record.digest.hex(), envelope.event, envelope.signatures)
-        except ModelError as error:
-            problem = str(error)
+    event, rules, problem = None, None, None
+    try:
+        if frame.lost:
+            problem = frame.payload.decode("utf-8", "replace")
+        elif frame.kind == FRAME_KIND_EVENT:
+            event = _dumped_event(frame)
+        elif frame.kind == FRAME_KIND_RULES:
+            rules = _dumped_rules(frame)
+    except ModelError as error:
+        problem = str(error)
     return Dumped(
         frame.seq,
         frame.time_ms,
@@ -108,8 +128,21 @@ def _dumped(frame: Frame) -> Dumped:
         len(frame.payload),
         frame.payload.hex(),
         event,
+        rules,
         problem,
     )
+
+
+def _dumped_event(frame: Frame) -> DumpedEvent:
+    record = decode_record(frame.payload)
+    envelope = to_envelope(record.event, record.signatures)
+    return DumpedEvent(record.digest.hex(), envelope.event, envelope.signatures)
+
+
+def _dumped_rules(frame: Frame) -> DumpedRules:
+    rules = decode_rules(frame.payload)
+    operators = [operator.hex() for operator in rules.operators]
+    return DumpedRules(operators, rules.anecdotal_cluster_count, rules.regulatory_conflict_micros)
 
 
 def _flag_names(frame: Frame) -> list[str]:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from episteme.errors import PROBLEMS, EpistemeError
+from model import AnyValue
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CELL_CHARS_MAX = 200
@@ -72,6 +73,13 @@ def shown(text: str) -> str:
     """Another agent's text, fit for a terminal: escapes spelled out, cut at a bound."""
     text = _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
     return text if len(text) <= _CELL_CHARS_MAX else text[: _CELL_CHARS_MAX - 1] + "…"
+
+
+def value_text(value: AnyValue) -> str:
+    """A value for a terminal."""
+    if isinstance(value.value, bool):
+        return "true" if value.value else "false"
+    return shown(value.value)
 
 
 def counted(count: int, noun: str) -> str:

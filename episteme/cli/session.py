@@ -11,7 +11,7 @@ from episteme.cli.output import Output, fail, talk
 from episteme.client import Client
 from episteme.config import DEFAULT_URL
 from episteme.errors import EpistemeError
-from episteme.keys import DEFAULT_NAME, Key, key_path
+from episteme.keys import DEFAULT_NAME, SUFFIX, Key, key_path
 from episteme.node import Node
 
 Url = Annotated[str, typer.Option("--url", envvar="EPISTEME_URL", help="The server's address.")]
@@ -23,7 +23,13 @@ OutputOption = Annotated[
     Output | None,
     typer.Option("--output", "-o", help="table, json or jsonl. [default: table on a terminal, else jsonl]"),
 ]
-KeyName = Annotated[str, typer.Option("--key", help="The name of the key to sign with.")]
+KeyName = Annotated[
+    str, typer.Option("--key", help=f"The name of the key to sign with, or the path of a key file (*{SUFFIX}).")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the event's canonical bytes and its hash, and send nothing.")
+]
+Wait = Annotated[float | None, typer.Option("--wait", min=0, help="Seconds to wait until the write is readable.")]
 MinSeq = Annotated[int | None, typer.Option("--min-seq", min=0, help="Wait until this position is readable.")]
 
 URL_DEFAULT = DEFAULT_URL
@@ -45,8 +51,10 @@ def database(url: str, data: Path | None, key: Key | None = None) -> Iterator[Cl
 
 
 def signing_key(name: str) -> Key:
-    """The key of this name; the default one is made if it is missing, and that is said."""
+    """The key of this name, or in this file; the default one is made if it is missing, and that is said."""
     try:
+        if name.endswith(SUFFIX):
+            return Key.read(Path(name))
         if name != DEFAULT_NAME:
             return Key.load(name)
         key, made = Key.load_or_create(name)

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from episteme.api import Receipt
 from episteme.authoring import object_of
-from episteme.cli.output import Output, chosen, fail, print_fields, print_json, talk
-from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, KeyName, OutputOption, Url, database, signing_key
+from episteme.cli.output import Output, chosen, fail, print_fields, print_json
+from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait
+from episteme.cli.signing import sign_and_send
 from episteme.errors import EpistemeError, InvalidField
 from episteme.keys import DEFAULT_NAME, Key
+from episteme.parameters import parse_time
 from model import AnyValue, BooleanValue, FieldRule, NumberValue, ReferenceValue
 
 _WEIGHTS = {"up": "1", "down": "-1", "none": "0"}
@@ -46,9 +47,6 @@ class LifecycleName(StrEnum):
     REJECTED = "rejected"
 
 
-Wait = Annotated[float | None, typer.Option("--wait", min=0, help="Seconds to wait until the write is readable.")]
-
-
 def keygen(
     name: Annotated[str, typer.Option("--name", help="The key's name.")] = DEFAULT_NAME, output: OutputOption = None
 ) -> None:
@@ -79,27 +77,49 @@ def assert_claim(
     parent: Annotated[
         str | None, typer.Option("--parent", help="The hash of the assertion that this one follows.")
     ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="The hash of the source that the claim rests on.")
+    ] = None,
+    valid_from: Annotated[
+        str | None, typer.Option("--valid-from", help="From when on it holds: RFC 3339, or milliseconds since 1970.")
+    ] = None,
+    valid_to: Annotated[str | None, typer.Option("--valid-to", help="Until when, that moment left out.")] = None,
+    epoch: Annotated[str | None, typer.Option("--epoch", help="The id of the epoch that it belongs to.")] = None,
     narrative: Annotated[str | None, typer.Option("--narrative", help="Up to 8 KiB of explanation.")] = None,
+    audience: Annotated[
+        str | None, typer.Option("--audience", help="The id of the only database that may take it.")
+    ] = None,
     key: KeyName = KEY_DEFAULT,
     wait: Wait = None,
+    dry_run: DryRun = False,
     url: Url = URL_DEFAULT,
     data: Data = None,
     output: OutputOption = None,
 ) -> None:
     """Sign a claim and write it."""
-    with database(url, data, signing_key(key)) as db:
-        receipt = db.assert_(
+    sign_and_send(
+        lambda db: db.assert_(
             subject,
             predicate,
-            _object(value_type, value),
+            object_from(value_type, value),
             confidence=confidence,
             source_class=source_class.value,
             lifecycle=lifecycle.value,
             parent_hash=parent,
+            source_hash=source,
+            valid_from=None if valid_from is None else parse_time("--valid-from", valid_from),
+            valid_to=None if valid_to is None else parse_time("--valid-to", valid_to),
+            epoch=epoch,
             narrative=narrative,
+            audience=audience,
             wait_s=wait,
-        )
-    _print_receipt(receipt, chosen(output))
+        ),
+        key=key,
+        dry_run=dry_run,
+        url=url,
+        data=data,
+        output=output,
+    )
 
 
 def vote(
@@ -108,17 +128,24 @@ def vote(
     reason: Annotated[str | None, typer.Option("--reason", help="Why.")] = None,
     key: KeyName = KEY_DEFAULT,
     wait: Wait = None,
+    dry_run: DryRun = False,
     url: Url = URL_DEFAULT,
     data: Data = None,
     output: OutputOption = None,
 ) -> None:
     """Sign a vote on an assertion and write it."""
-    with database(url, data, signing_key(key)) as db:
-        receipt = db.vote(assertion, _WEIGHTS.get(weight, weight), reason=reason, wait_s=wait)
-    _print_receipt(receipt, chosen(output))
+    sign_and_send(
+        lambda db: db.vote(assertion, _WEIGHTS.get(weight, weight), reason=reason, wait_s=wait),
+        key=key,
+        dry_run=dry_run,
+        url=url,
+        data=data,
+        output=output,
+    )
 
 
-def _object(value_type: ValueType, text: str) -> AnyValue:
+def object_from(value_type: ValueType, text: str) -> AnyValue:
+    """The value that a text stands for.  Raises: InvalidField."""
     try:
         match value_type:
             case ValueType.TEXT:
@@ -133,12 +160,3 @@ def _object(value_type: ValueType, text: str) -> AnyValue:
                 return BooleanValue(text == "true")
     except FieldRule as rule:
         raise InvalidField(f"VALUE {rule.detail}") from rule
-
-
-def _print_receipt(receipt: Receipt, output: Output) -> None:
-    if output is Output.TABLE:
-        print_fields([(receipt.status, receipt.hash), ("seq", str(receipt.seq))])
-        if receipt.status == "duplicate":
-            talk.print("nothing new was said: the same content was there already, at this position")
-    else:
-        print_json(receipt, output)

@@ -11,7 +11,7 @@ class AssertionFold:
     """Families H, HASH_SUBJECT, S, SP, SUBJECTS and EVENT."""
 
     name = "assertion"
-    version = 2
+    version = 3
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a new event, or join the new signatures of a known one."""
@@ -40,7 +40,8 @@ def _apply_other(event: LoggedEvent, state: Staging) -> None:
     before = known.agents if known else ()
     joined = tuple(s.agent for s in event.signatures if s.agent not in before)
     if joined:
-        store.put(event.digest, EventRow(known.seq if known else event.seq, event.kind, before + joined))
+        seq, since = (known.seq, known.since) if known else (event.seq, None)
+        store.put(event.digest, EventRow(seq, event.kind, before + joined, since))
 
 
 def _new_signatures(event: LoggedEvent, known: Sequence[RowSignature]) -> tuple[RowSignature, ...]:

@@ -36,7 +36,12 @@ class LoggedEvent(Struct, frozen=True, gc=False):
     subject: str
     predicate: str
     assertion: str  # hash in hex of what a vote or a supersession is on
-    tokens: int = 0  # what it cost its signer's quota
+    tokens: int = 0  # what it cost the quota of each who said something new by it
+    known: tuple[int, ...] = ()  # places of the signatures that did not
+    source_class: str = ""
+    parent_hash: str = ""
+    source_hash: str = ""
+    epoch: str = ""
 
     @property
     def event(self) -> Event:
@@ -70,4 +75,9 @@ def decode_frame(frame: Frame) -> LoggedEvent:
         head.predicate,
         head.assertion,
         record.receipt.tokens,
+        record.receipt.known,
+        head.source_class,
+        head.parent_hash,
+        head.source_hash,
+        head.epoch,
     )

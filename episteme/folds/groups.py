@@ -46,13 +46,13 @@ class Groups:
         self._totals = totals
         self._tallies = TallyWriter(state)
         self._rows = OrderedRows(state)
-        self._standings = Standings(state, keys, self._rows, self._move)
+        self.standings = Standings(state, keys, self._rows, self._move)
         self._groups: dict[bytes, _Group] = {}
         self._objects: dict[bytes, bytes] = {}  # spellings of this batch's units by hash
 
     def add(self, unit: Unit) -> None:
         """Count a unit."""
-        claim, signers = unit
+        claim, signers = unit.claim, unit.signers
         value, tie = claim.value, claim.tie
         tally = self._of(value).tally
         tally.count += 1
@@ -62,15 +62,15 @@ class Groups:
         self._add_member(value, tally, (claim.seq, tie, claim.votes_micros))
         self._objects[tie] = claim.object
         for agent, timestamp, seq in signers:
-            self._standings.add(agent, (timestamp, seq, value, tie))
+            self.standings.add(agent, (timestamp, seq, value, tie))
 
     def remove(self, unit: Unit) -> None:
         """Count a unit no longer; it is as it was when it was counted, later signers and votes included."""
-        claim, signers = unit
+        claim, signers = unit.claim, unit.signers
         value, tie = claim.value, claim.tie
         tally = self._of(value).tally
         for agent, timestamp, seq in signers:
-            self._standings.remove(agent, (timestamp, seq, value, tie))
+            self.standings.remove(agent, (timestamp, seq, value, tie))
         tally.count -= 1
         tally.tiers[tie[0]] -= 1
         tally.votes_micros -= claim.votes_micros
@@ -79,9 +79,17 @@ class Groups:
 
     def sign(self, unit: Unit) -> None:
         """A unit that is counted has these signers too."""
-        claim, signers = unit
+        claim, signers = unit.claim, unit.signers
         for agent, timestamp, seq in signers:
-            self._standings.add(agent, (timestamp, seq, claim.value, claim.tie))
+            self.standings.add(agent, (timestamp, seq, claim.value, claim.tie))
+
+    def is_counted(self, claim: PairClaim) -> bool:
+        """Whether a claim that stands for itself is counted."""
+        tally = self._of(claim.value).tally
+        place = bisect_left(tally.first, (claim.seq,))
+        if place < len(tally.first):
+            return tally.first[place][0] == claim.seq
+        return self._rows.get(self._keys.unit(claim.value), TallyKeys.of_seq(claim.seq)) is not None
 
     def vote(self, claim: PairClaim) -> None:
         """The claim of a unit that is counted has the votes that it has now."""
@@ -126,7 +134,7 @@ class Groups:
                 self._tallies.put_group(key, group.tally)
             else:
                 self._state.delete(key)
-        self._standings.stage()
+        self.standings.stage()
         self._rows.stage()
 
     def _of(self, value: bytes) -> _Group:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from episteme.folds.event import LoggedEvent
-from episteme.folds.tally import claim_of
+from episteme.folds.tally import Ground, claim_of
 from stores import PairClaim, Reader, VoteStore
 
 
@@ -15,13 +15,15 @@ def changed(
     claims: Sequence[PairClaim],
     events: Iterable[LoggedEvent],
     voted: Iterable[bytes],
+    superseded: frozenset[bytes],
+    ground: Ground,
     *,
     may_have_votes: bool,
 ) -> list[PairClaim]:
     """The pair's claims after a batch, in log order.
 
-    events: the assertions that it brings, known ones too.  voted: those that it votes on.
-    may_have_votes: whether a new one may have votes from before the batch.
+    events: the assertions that it brings, known ones too.  voted: those that it votes on.  superseded: those of
+    all that it touches that are.  may_have_votes: whether a new one may have votes from before the batch.
     """
     by_digest = {claim.digest: claim for claim in claims}
     recount = set(voted)
@@ -29,8 +31,12 @@ def changed(
         digest, seq = event.digest, event.seq
         known = by_digest.get(digest)
         if known is None:
-            signers = tuple([(signature.agent, seq) for signature in event.signatures])
-            by_digest[digest] = claim_of(digest, seq, event.raw, signers, 0)
+            signatures = event.signatures
+            if len(signatures) == 1:  # as most have
+                signers: tuple[tuple[bytes, int], ...] = ((signatures[0].agent, seq),)
+            else:
+                signers = tuple([(signature.agent, seq) for signature in signatures])
+            by_digest[digest] = claim_of(digest, seq, event.raw, signers, 0, ground)
             if may_have_votes:
                 recount.add(digest)
         else:
@@ -38,6 +44,8 @@ def changed(
     for digest in recount:
         votes_micros = VoteStore(reader).tally(subject, digest.hex()).sum_micros
         by_digest[digest] = msgspec.structs.replace(by_digest[digest], votes_micros=votes_micros)
+    for digest in superseded:
+        by_digest[digest] = msgspec.structs.replace(by_digest[digest], is_hidden=True)
     return list(by_digest.values())
 
 

@@ -1,14 +1,15 @@
 """Who stands for what in a pair of many claims, agent by agent: families PA, PE, PF and PX.
 
 An agent stands for the value of its latest claim, and is counted there with its
-best one.  Its latest few claims are in its record, earlier ones in rows of
+best one.  Who has signed nothing but what is hidden has a record too, and stands
+for nothing.  Its latest few claims are in its record, earlier ones in rows of
 their own: all of them by recency, and for each value the best one, with the
 others in order.  Whatever an agent has said before, a claim that comes or goes
 costs the same.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from keycodec import TallyKeys
@@ -82,18 +83,28 @@ class Standings:
         else:
             self._delete_earlier(agent, tally, said)
         if not latest:
+            tally.best = b""
             self._moved(agent, before, None)
         elif latest[-1][2] != before[0] or said[2:] == before:
             self._place(agent, tally, before)
 
+    def meet(self, agent: bytes) -> None:
+        """An agent has signed a claim, be it counted or not."""
+        self._of(agent)
+
+    def has_met(self, agent: bytes) -> bool:
+        """Whether an agent has ever signed a claim of the pair."""
+        return agent in self._agents or self._state.get(self._keys.agent(agent)) is not None
+
+    @property
+    def touched(self) -> Iterable[bytes]:
+        """The agents whose claims have come or gone in this batch; all that are new to the pair are among them."""
+        return self._agents
+
     def stage(self) -> None:
         """Write the agents that were touched."""
         for agent, tally in self._agents.items():
-            key = self._keys.agent(agent)
-            if tally.latest:
-                self._tallies.put_agent(key, tally)
-            else:
-                self._state.delete(key)
+            self._tallies.put_agent(self._keys.agent(agent), tally)
         for key in self._changed:
             former = self._formers[key]
             if former is not None:

@@ -7,17 +7,17 @@ claim in place of the whole of it.  Source: docs/lenses.md.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from episteme.lenses import HIDDEN_LIFECYCLES, key_of
 from model import TIER_BY_SOURCE_CLASS
-from stores import PairClaim, make_tie, short_id
+from stores import GROUND_NAMES_MAX, PairClaim, PairGround, make_tie, short_id
 
 OBJECT_BYTES_MAX: Final = 256  # a longer spelling is read from its claim when it is needed
-_CACHED_VALUE_LENGTH_MAX: Final = 64  # so the cache holds a few hundred kilobytes at most
+_REMEMBERED_BYTES_MAX: Final = 96  # of a spelling, so that the cache holds a megabyte at most
 
 Signer = tuple[bytes, int, int]  # agent, timestamp, position
 
@@ -27,7 +27,9 @@ class _Facts(Struct, frozen=True, gc=False):
     source_class: str
     lifecycle: str
     timestamp: int
+    source_hash: str | UnsetType = UNSET
     parent_hash: str | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
 
 
 class _Pair(Struct, frozen=True, gc=False):
@@ -39,11 +41,27 @@ class _Value(Struct, frozen=True, gc=False):
     value: str | bool
 
 
-class Unit(NamedTuple):
+class Unit(Struct, frozen=True, gc=False):
     """What is counted once: a claim, or the newest stage of a chain with all the chain's signers."""
 
     claim: PairClaim
     signers: Sequence[Signer]
+
+
+class Ground:
+    """What the claims of one pair name beside what they say, gathered as they come; to note one twice is harmless."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, kept: PairGround) -> None:
+        self.kept = kept
+
+    def note(self, facts: _Facts, *, is_reference: bool) -> None:
+        """Add what a claim names."""
+        kept = self.kept
+        epochs = _joined(kept.epochs, facts.epoch)
+        sources = _joined(kept.sources, facts.source_hash)
+        self.kept = PairGround(epochs, sources, kept.references or is_reference)
 
 
 _decode_facts = msgspec.msgpack.Decoder(_Facts).decode
@@ -52,18 +70,21 @@ _decode_value = msgspec.msgpack.Decoder(_Value).decode
 
 
 def claim_of(
-    digest: bytes, seq: int, event: Raw, signers: tuple[tuple[bytes, int], ...], votes_micros: int
+    digest: bytes, seq: int, event: Raw, signers: tuple[tuple[bytes, int], ...], votes_micros: int, ground: Ground
 ) -> PairClaim:
-    """What the tallies keep of an assertion, from its msgpack."""
+    """What the tallies keep of an assertion, from its msgpack; ground: of its pair, which is told what it names."""
     facts = _decode_facts(event)
     spelled = bytes(facts.object)
+    value, is_reference = _remembered(spelled) if len(spelled) <= _REMEMBERED_BYTES_MAX else _value_of(spelled)
+    if is_reference or facts.epoch is not UNSET or facts.source_hash is not UNSET:
+        ground.note(facts, is_reference=is_reference)
     return PairClaim(
         make_tie(TIER_BY_SOURCE_CLASS[facts.source_class], facts.timestamp, digest),  # type: ignore[index]
         seq,
         facts.timestamp,
         facts.lifecycle in HIDDEN_LIFECYCLES,
         bytes.fromhex(facts.parent_hash) if facts.parent_hash is not UNSET else None,
-        value_id(spelled),
+        value,
         signers,
         votes_micros,
         spelled if len(spelled) <= OBJECT_BYTES_MAX else b"",
@@ -78,14 +99,6 @@ def object_of(event: Raw) -> bytes:
 def predicate_of(event: Raw) -> str:
     """An assertion's predicate."""
     return _decode_pair(event).predicate
-
-
-def value_id(spelled: bytes) -> bytes:
-    """The id of a value, from one of its spellings in msgpack."""
-    found = _decode_value(spelled)
-    if isinstance(found.value, bool) or len(found.value) <= _CACHED_VALUE_LENGTH_MAX:
-        return _cached_id(found.type, found.value)
-    return _id_of(found.type, found.value)
 
 
 def unit_of(claim: PairClaim) -> Unit | None:
@@ -150,8 +163,20 @@ def _root(digest: bytes, parents: dict[bytes, bytes]) -> bytes:
     return digest
 
 
-def _id_of(kind: str, value: str | bool) -> bytes:
-    return short_id("\n".join(key_of(kind, value)).encode())
+def _joined(names: tuple[bytes, ...] | None, name_hex: str | UnsetType) -> tuple[bytes, ...] | None:
+    """Names with one more; None if that is one too many, and for good."""
+    if names is None or name_hex is UNSET:
+        return names
+    name = bytes.fromhex(name_hex)
+    if name in names:
+        return names
+    return tuple(sorted((*names, name))) if len(names) < GROUND_NAMES_MAX else None
 
 
-_cached_id = lru_cache(maxsize=4096)(_id_of)  # values repeat
+def _value_of(spelled: bytes) -> tuple[bytes, bool]:
+    """The id that all spellings of a value share, and whether it names a subject."""
+    found = _decode_value(spelled)
+    return short_id("\n".join(key_of(found.type, found.value)).encode()), found.type == "reference"
+
+
+_remembered = lru_cache(maxsize=4096)(_value_of)  # values repeat

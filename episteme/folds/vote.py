@@ -1,15 +1,18 @@
-"""Votes: one live vote for each agent and assertion, and the totals."""
+"""Votes: one live vote for each agent and assertion, and the totals.
+
+A vote by a key that was revoked by then is kept, and is not live.
+"""
 
 from episteme.folds.event import VOTE, LoggedEvent
-from model import Vote, to_micros
-from stores import LiveVote, Staging, VoteRow, VoteWriter
+from model import Vote
+from stores import AssertionStore, RevocationStore, Staging, VoteRow, VoteWriter, live_vote
 
 
 class VoteFold:
-    """Families V, VL, VC, VW and VT."""
+    """Families V, VL, VC, VW, VT and VOTED."""
 
     name = "vote"
-    version = 1
+    version = 2
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a vote; if it is the agent's latest, make it the live one and move the totals."""
@@ -22,9 +25,13 @@ class VoteFold:
         if store.get(vote.subject, vote.assertion, digest.hex()) is not None:
             return
         store.put(digest, VoteRow(vote, event.signatures, event.seq, event.time))
-        live = LiveVote(vote.timestamp, event.seq, to_micros(vote.weight), digest)
+        if AssertionStore(state).subject_of(bytes.fromhex(vote.assertion)) != vote.subject:
+            store.put_doubtful(digest, vote)
+        if RevocationStore(state).is_revoked(vote.agent, event.seq):
+            return
+        live = live_vote(digest, vote, event.seq)
         before = store.live(vote.subject, vote.assertion, vote.agent)
-        if before is not None and (before.timestamp, before.seq) > (live.timestamp, live.seq):
+        if before is not None and before.place > live.place:
             return
         store.put_live(vote.subject, vote.assertion, vote.agent, live)
         tally = store.tally(vote.subject, vote.assertion)

@@ -9,7 +9,9 @@ from episteme.gate.admission import (
     readmit,
     split_lines,
 )
-from episteme.gate.intake import Deliver, Intake, IntakeOptions, Outcome
+from episteme.gate.intake import Deliver, Intake, IntakeOptions
+from episteme.gate.meter import Meter, QuotaOptions, Standing
+from episteme.gate.plan import Outcome
 
 __all__ = [
     "ENVELOPE_BYTES_MAX",
@@ -17,7 +19,10 @@ __all__ = [
     "Deliver",
     "Intake",
     "IntakeOptions",
+    "Meter",
     "Outcome",
+    "QuotaOptions",
+    "Standing",
     "admit",
     "check_audience",
     "envelope_line",

@@ -1,9 +1,11 @@
-"""From submissions to tickets: verify signatures on threads, drop what is known, append, wait for the fsync.
+"""From submissions to tickets: verify signatures on threads, judge, append, wait for the fsync.
 
 Owns: the order between verification and the log.  Invariant: an outcome is
 told only after the fsync that covers it, a duplicate's included; an event is
-appended only after all its signatures verified and only if it says something
-new.  Every queue has a bound, and past it a submission is refused at once.
+appended only after all its signatures verified, only if it says something new,
+if no signer's key is revoked and if each new signer can pay; who pays is known
+by then, so nobody pays for what another has made up.  Every queue has a bound,
+and past it a submission is refused at once.
 """
 
 import os
@@ -11,17 +13,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from episteme.api import Receipt
 from episteme.errors import EpistemeError, NotReady, Overloaded, translate
-from episteme.gate.known import Known, RecentEvents, cursor_of, find_known
+from episteme.gate.known import RecentEvents, cursor_of
+from episteme.gate.meter import Charge, Meter, Standing
+from episteme.gate.plan import Fresh, Outcome, Plan, Submission, give_back
+from episteme.gate.revoked import RevokedKeys
 from model import FRAME_KIND_EVENT, SignedEvent, encode_record
-from model import Receipt as ReceiptFacts
 from stores import Snapshot
 from wal import Log, LogError, Ticket
 
-Outcome = Receipt | EpistemeError
 Deliver = Callable[[Outcome], None]
 
 
@@ -41,6 +45,14 @@ class Folded(Protocol):
         """The newest of it."""
 
 
+class _Appended(NamedTuple):
+    """The ticket covers every receipt among the outcomes, and the charges are for what it covers."""
+
+    outcomes: list[Outcome]
+    ticket: Ticket
+    charges: list[Charge]
+
+
 class Intake:
     """The one way into the log.  Thread-safe."""
 
@@ -50,19 +62,22 @@ class Intake:
         state: Folded,
         applied: Callable[[], int],
         options: IntakeOptions = IntakeOptions(),  # noqa: B008
+        meter: Meter | None = None,
     ) -> None:
-        """applied: the seq of the next event to fold, as the fold's watermark says it."""
+        """applied: the seq of the next event to fold, as the fold's watermark says it.  meter: None, nobody pays."""
         self._log = log
         self._state = state
         self._applied = applied
         self._options = options
+        self._meter = meter
         self._pool = ThreadPoolExecutor(options.threads, thread_name_prefix="verify")
-        self._queue: deque[tuple[SignedEvent, str, Deliver]] = deque()
+        self._queue: deque[tuple[Submission, Deliver]] = deque()
         self._queue_lock = threading.Lock()
         self._queued_signatures = 0
         self._workers = 0
         self._append_lock = threading.Lock()
         self._recent = RecentEvents()
+        self._revoked = RevokedKeys()
         self._open = True
 
     @property
@@ -70,16 +85,24 @@ class Intake:
         """Submissions that wait for verification."""
         return len(self._queue)
 
-    def submit(self, signed: SignedEvent, via: str, deliver: Deliver) -> None:
+    def standing(self, agents: Sequence[bytes]) -> Standing | None:
+        """What the one of these agents (32 bytes each) with the fewest tokens left may spend; None: nobody pays."""
+        if self._meter is None:
+            return None
+        with self._state.snapshot() as snapshot:
+            return self._meter.standing(agents, snapshot)
+
+    def submit(self, signed: SignedEvent, via: str, deliver: Deliver, body_bytes: int | None = None) -> None:
         """Take one submission; deliver gets its outcome once it is durable, in another thread.
 
+        body_bytes: of the request that brought it.
         Raises: Overloaded; NotReady.  Then deliver is not called.
         """
         self._check_open()
         with self._queue_lock:
             if self._queued_signatures >= self._options.queue_count_max:
                 raise Overloaded(f"{self._queued_signatures} signatures wait for verification", retry_after_s=1)
-            self._queue.append((signed, via, deliver))
+            self._queue.append((Submission(signed, via, body_bytes), deliver))
             self._queued_signatures += len(signed.signatures)
             start = self._workers < self._options.threads and len(self._queue) > self._workers
             if start:
@@ -87,9 +110,10 @@ class Intake:
         if start and not self._schedule_work():
             self._work()
 
-    def ingest(self, batch: Sequence[SignedEvent], via: str) -> list[Outcome]:
+    def ingest(self, batch: Sequence[SignedEvent], via: str, sizes: Sequence[int | None] = ()) -> list[Outcome]:
         """Verify on all threads, append in the given order, wait for the fsync; one outcome each.
 
+        sizes: bytes of the line that brought each; none: there were no lines.
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
         self._check_open()
@@ -99,17 +123,19 @@ class Intake:
             verifying: list[Future[list[EpistemeError | None]]] = [self._pool.submit(_verify_all, c) for c in chunks]
         except RuntimeError as error:  # the threads are closing
             raise NotReady("the database is closing", retry_after_s=1) from error
-        outcomes: list[Outcome] = []
-        ticket: Ticket | None = None
-        for chunk, verified in zip(chunks, verifying, strict=True):
-            told, ticket = self._append(chunk, verified.result(), via)
-            outcomes.extend(told)
+        sized = zip(batch, sizes or [None] * len(batch), strict=True)
+        taken = iter([Submission(signed, via, body_bytes) for signed, body_bytes in sized])
+        done: list[_Appended] = []
         try:
-            if ticket is not None:
-                ticket.wait()
+            for chunk, verified in zip(chunks, verifying, strict=True):
+                done.append(self._append(list(islice(taken, len(chunk))), verified.result()))
+            if done:
+                done[-1].ticket.wait()
         except LogError as error:
+            for one in done:
+                give_back(self._meter, one.charges)
             raise translate(error) from error
-        return outcomes
+        return [outcome for one in done for outcome in one.outcomes]
 
     def close(self) -> None:
         """Refuse new submissions and finish those that were taken."""
@@ -130,7 +156,7 @@ class Intake:
                 # A fair part of what waits, so that all threads have work.
                 count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
                 taken = [self._queue.popleft() for _ in range(count)]
-                self._queued_signatures -= sum(len(signed.signatures) for signed, _, _ in taken)
+                self._queued_signatures -= sum(len(submission.signed.signatures) for submission, _ in taken)
                 if not taken:
                     self._workers -= 1
                     return
@@ -146,87 +172,45 @@ class Intake:
             return False
         return True
 
-    def _process(self, taken: Sequence[tuple[SignedEvent, str, Deliver]]) -> None:
-        batch = [signed for signed, _, _ in taken]
+    def _process(self, taken: Sequence[tuple[Submission, Deliver]]) -> None:
+        batch = [submission for submission, _ in taken]
         try:
-            outcomes, ticket = self._append(batch, _verify_all(batch), taken[0][1])
+            appended = self._append(batch, _verify_all([submission.signed for submission in batch]))
         except Exception as error:
             refusal = translate(error)
-            for _, _, deliver in taken:
+            for _, deliver in taken:
                 deliver(refusal)
             return
 
         def durable(error: LogError | None) -> None:
             failure = None if error is None else translate(error)
-            for (_, _, deliver), outcome in zip(taken, outcomes, strict=True):
+            if failure is not None:
+                give_back(self._meter, appended.charges)
+            for (_, deliver), outcome in zip(taken, appended.outcomes, strict=True):
                 deliver(failure if failure is not None and isinstance(outcome, Receipt) else outcome)
 
-        ticket.on_done(durable)
+        appended.ticket.on_done(durable)
 
-    def _append(
-        self, batch: Sequence[SignedEvent], refusals: Sequence[EpistemeError | None], via: str
-    ) -> tuple[list[Outcome], Ticket]:
-        """Append what verified and is new; the ticket covers every receipt among the outcomes."""
-        fresh: list[tuple[SignedEvent, _Said]] = []
-        said_by_digest: dict[bytes, _Said] = {}
-        plan: list[EpistemeError | tuple[_Said, int | None]] = []  # an index into fresh, or None for a duplicate
+    def _append(self, batch: Sequence[Submission], refusals: Sequence[EpistemeError | None]) -> _Appended:
+        """Append what verified, is new and may be."""
         with self._append_lock, self._state.snapshot() as snapshot:
-            self._recent.forget_before(cursor_of(snapshot))
-            for signed, refusal in zip(batch, refusals, strict=True):
-                if refusal is not None:
-                    plan.append(refusal)
-                    continue
-                said = said_by_digest.get(signed.digest)
-                if said is None:
-                    said = said_by_digest[signed.digest] = _Said(find_known(snapshot, self._recent, signed))
-                index = said.join(signed, len(fresh))
-                plan.append((said, index))
-                if index is not None:
-                    fresh.append((signed, said))
-            ticket = self._append_fresh([signed for signed, _ in fresh], via)
-            for seq, (signed, said) in enumerate(fresh, ticket.first_seq):
-                self._recent.add(seq, signed, self._recent.find(signed.digest) or said.known)
-        outcomes: list[Outcome] = []
-        for signed, planned in zip(batch, plan, strict=True):
-            if isinstance(planned, EpistemeError):
-                outcomes.append(planned)
-            else:
-                outcomes.append(planned[0].receipt(signed, planned[1], ticket.first_seq))
-        return outcomes, ticket
+            cursor = cursor_of(snapshot)
+            self._recent.forget_before(cursor)
+            self._revoked.forget_before(cursor)
+            plan = Plan(snapshot, self._recent, self._revoked, self._meter)
+            try:
+                for submission, refusal in zip(batch, refusals, strict=True):
+                    plan.add(submission, refusal)
+                ticket = self._append_fresh(plan.fresh)
+            except BaseException:
+                plan.give_back()
+                raise
+            return _Appended(plan.appended(ticket.first_seq), ticket, plan.charges)
 
-    def _append_fresh(self, events: Sequence[SignedEvent], via: str) -> Ticket:
-        if not events:
+    def _append_fresh(self, fresh: Sequence[Fresh]) -> Ticket:
+        if not fresh:
             return self._log.barrier()
-        facts = ReceiptFacts(via=via)
-        return self._log.append_many([(FRAME_KIND_EVENT, encode_record(signed, facts)) for signed in events])
-
-
-class _Said:
-    """What has been said of one hash: before this batch, and by the events of it so far."""
-
-    def __init__(self, known: Known | None) -> None:
-        self.known = known
-        self._agents = set() if known is None else set(known.agents)
-        self._first_index: int | None = None  # in the batch, if it was not known before
-
-    def join(self, signed: SignedEvent, index: int) -> int | None:
-        """Give the event its index among those to append, or None if it says nothing new."""
-        agents = {signature.agent for signature in signed.signatures}
-        if agents <= self._agents:
-            return None
-        self._agents |= agents
-        if self._first_index is None:
-            self._first_index = index
-        return index
-
-    def receipt(self, signed: SignedEvent, index: int | None, first_seq: int) -> Receipt:
-        """The receipt, once the batch's first position is known."""
-        if index is not None:
-            return Receipt(signed.hash_hex, first_seq + index)
-        if self.known is not None:
-            return Receipt(signed.hash_hex, self.known.seq, "duplicate")
-        assert self._first_index is not None, "a duplicate repeats something"
-        return Receipt(signed.hash_hex, first_seq + self._first_index, "duplicate")
+        return self._log.append_many([(FRAME_KIND_EVENT, encode_record(one.signed, one.facts)) for one in fresh])
 
 
 def _verify_all(batch: Sequence[SignedEvent]) -> list[EpistemeError | None]:

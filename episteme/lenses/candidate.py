@@ -1,140 +1,95 @@
-"""What a lens sees: candidates, the values they stand for, and the agents behind each value.
+"""What a lens sees: claims that take part in an answer, each with who signed it and how it was voted on.
 
 Pure.  Every order ends in the hash, which is unique.
-Source: docs/lenses.md.
+Source: docs/lenses.md, "From claims to groups".
 """
 
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from model import (
-    TIER_BY_SOURCE_CLASS,
-    AnyValue,
-    Assertion,
-    to_micros,
-)
-from stores import AssertionRow, Tally
-
-ValueKey = tuple[str, str]
+from episteme.lenses.values import PLAIN, Comparison, Element, ValueKey, elements_of, key_under, plain_key
+from model import TIER_BY_SOURCE_CLASS, to_micros
+from stores import MICROS, TRUST_START_MICROS, Claim, Tally
 
 HIDDEN_LIFECYCLES: Final = frozenset(("deprecated", "rejected"))  # unless a question names them
 
 
 class Signer(Struct, frozen=True, array_like=True, gc=False):
-    """An agent that signed a claim: when it says so, and where its signature stands in the log."""
+    """An agent that signed a claim: when it says so, and where its signature stands in the log.
+
+    trust_micros: its trust as of the answer's position.  weight_micros: in the trust pack that was asked for.
+    """
 
     agent: bytes
     timestamp: int
     seq: int
+    trust_micros: int = TRUST_START_MICROS
+    weight_micros: int = MICROS
 
 
-class Candidate(Struct, frozen=True):
-    """A claim that takes part in a resolution."""
+class Candidate(Struct, frozen=True, gc=False):
+    """A claim that takes part in a resolution.
+
+    key: of its value, tolerance aside.  confidence_micros: as the lens sees it, decayed already.
+    elements: the set that it says, of a many-valued predicate only.
+    """
 
     digest: bytes
-    event: Assertion
+    claim: Claim
     seq: int
     signers: tuple[Signer, ...]
     tally: Tally
     key: ValueKey
     tier: int
     confidence_micros: int
+    elements: tuple[Element, ...] = ()
 
     @property
     def timestamp(self) -> int:
         """When the agent says it claimed this, in milliseconds since 1970."""
-        return self.event.timestamp
+        return self.claim.timestamp
 
     @property
     def tie(self) -> tuple[int, int, bytes]:
         """The order among equals: lower tier, then later timestamp, then smaller hash."""
-        return (self.tier, -self.event.timestamp, self.digest)
+        return (self.tier, -self.claim.timestamp, self.digest)
 
 
-class Group(Struct, frozen=True):
-    """The candidates that say the same, in log order, and the agents who stand for it now."""
-
-    key: ValueKey
-    candidates: tuple[Candidate, ...]
-    supporters: frozenset[bytes]
-
-    @property
-    def support(self) -> int:
-        """How many distinct agents stand for the value."""
-        return len(self.supporters)
-
-    @property
-    def standing(self) -> tuple[Candidate, ...]:
-        """The candidates signed by an agent who stands for the value; all of them if nobody does."""
-        standing = tuple(c for c in self.candidates if any(s.agent in self.supporters for s in c.signers))
-        return standing or self.candidates
-
-
-def make_candidate(digest: bytes, row: AssertionRow, tally: Tally) -> Candidate:
-    """A candidate from what the store keeps."""
-    event = row.event
-    return Candidate(
-        digest=digest,
-        event=event,
-        seq=row.seq,
-        signers=tuple(Signer(s.agent, event.timestamp, s.seq) for s in row.signatures),
-        tally=tally,
-        key=value_key(event.object),
-        tier=TIER_BY_SOURCE_CLASS[event.source_class],
-        confidence_micros=to_micros(event.confidence),
-    )
-
-
-def value_key(value: AnyValue) -> ValueKey:
-    """What makes two values the same: text after NFC and trimming, numbers as exact decimals."""
-    return key_of(str(value.__struct_config__.tag), value.value)
-
-
-def key_of(kind: str, value: str | bool) -> ValueKey:
-    """The same from a value's type and what it holds."""
-    match kind:
-        case "text":
-            return (kind, unicodedata.normalize("NFC", str(value)).strip())
-        case "number":
-            return (kind, _exact_number(str(value)))
-        case "boolean":
-            return (kind, "true" if value else "false")
-    return (kind, str(value))
-
-
-def group_by_value(candidates: Iterable[Candidate]) -> list[Group]:
-    """Put candidates that say the same together; each agent supports the value of its latest claim.
-
-    Groups come in the order of their keys.
-    """
-    members: dict[ValueKey, list[Candidate]] = defaultdict(list)
-    latest: dict[bytes, tuple[int, int, ValueKey]] = {}
-    for candidate in candidates:
-        members[candidate.key].append(candidate)
-        for signer in candidate.signers:
-            claim = (signer.timestamp, signer.seq, candidate.key)
-            if claim > latest.get(signer.agent, (-1, -1, ("", ""))):
-                latest[signer.agent] = claim
-    supporters: dict[ValueKey, set[bytes]] = defaultdict(set)
-    for agent, (_, _, key) in latest.items():
-        supporters[key].add(agent)
-    return [
-        Group(key, tuple(sorted(members[key], key=_log_order)), frozenset(supporters[key])) for key in sorted(members)
-    ]
+def make_candidate(
+    digest: bytes,
+    claim: Claim,
+    seq: int,
+    signers: tuple[Signer, ...],
+    tally: Tally,
+    comparison: Comparison = PLAIN,
+    confidence_micros: int | None = None,
+) -> Candidate:
+    """A candidate from what the store keeps; confidence_micros: what decay leaves of it, None for all of it."""
+    said = claim.object
+    if confidence_micros is None:
+        confidence_micros = to_micros(claim.confidence)
+    tier = TIER_BY_SOURCE_CLASS[claim.source_class]
+    if comparison is PLAIN:
+        return Candidate(digest, claim, seq, signers, tally, plain_key(said), tier, confidence_micros)
+    elements = elements_of(said, comparison) if comparison.many else ()
+    key = key_under(said, comparison, elements)
+    return Candidate(digest, claim, seq, signers, tally, key, tier, confidence_micros, elements)
 
 
 def newest_stages(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Replace each chain of lifecycle moves by its newest stage.
 
-    A claim whose parent is here and says the same moves that parent on.  Of a chain with several
-    ends the one with the latest timestamp stands, then the one with the smaller hash.  The agents
-    of the earlier stages still stand for the value, so they count with the stage that is left.
+    A claim whose parent is here, under the same predicate, and says the same moves that parent on; tolerance does
+    not make two values the same here.  Of a chain with several ends the one with the latest timestamp stands, then
+    the one with the smaller hash.  The agents of the earlier stages still stand for the value, so they count with
+    the stage that is left.
     """
+    if all(candidate.claim.parent_hash is UNSET for candidate in candidates):
+        return list(candidates)
     by_digest = {candidate.digest: candidate for candidate in candidates}
     parent_of = {c.digest: parent.digest for c in candidates if (parent := _moved_by(c, by_digest)) is not None}
     if not parent_of:
@@ -146,12 +101,14 @@ def newest_stages(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [_newest(chain, moved) for chain in chains.values()]
 
 
-def _moved_by(candidate: Candidate, by_digest: dict[bytes, Candidate]) -> Candidate | None:
-    parent_hash = candidate.event.parent_hash
-    if not isinstance(parent_hash, str):
+def _moved_by(candidate: Candidate, by_digest: Mapping[bytes, Candidate]) -> Candidate | None:
+    parent_hash = candidate.claim.parent_hash
+    if parent_hash is UNSET:
         return None
     parent = by_digest.get(bytes.fromhex(parent_hash))
-    return parent if parent is not None and parent.key == candidate.key else None
+    if parent is None or parent.key != candidate.key or parent.claim.predicate != candidate.claim.predicate:
+        return None
+    return parent
 
 
 def _root(digest: bytes, parent_of: dict[bytes, bytes]) -> bytes:
@@ -173,20 +130,3 @@ def _newest(chain: list[Candidate], moved: set[bytes]) -> Candidate:
     signers = {signer for candidate in chain for signer in candidate.signers}
     ordered = sorted(signers, key=lambda signer: (signer.agent, signer.timestamp, signer.seq))
     return msgspec.structs.replace(newest, signers=tuple(ordered))
-
-
-def _log_order(candidate: Candidate) -> tuple[int, bytes]:
-    return (candidate.seq, candidate.digest)
-
-
-def _exact_number(text: str) -> str:
-    """A decimal's one spelling: sign, digits without zeros at either end, exponent of ten."""
-    mantissa, _, exponent = text.lower().partition("e")
-    sign, mantissa = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    if not digits:
-        return "0"
-    stripped = digits.rstrip("0")
-    power = int(exponent or "0") - len(fraction) + len(digits) - len(stripped)
-    return f"{sign}{stripped}e{power}"

@@ -1,22 +1,30 @@
-"""Lenses that weigh values: consensus and votes."""
+"""Lenses that count who stands for a value: consensus and votes."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from episteme.lenses.base import Lens, Scored, nothing, ranked, resolution
-from episteme.lenses.candidate import Group
-from stores import Resolution
+from episteme.lenses.base import Scored, by_share, nothing, parts_of, ranked
+from episteme.lenses.candidate import Candidate
+from episteme.lenses.groups import Group, group_by_value
+from episteme.lenses.lens import THRESHOLD, Finding, Lens, Terms
+from episteme.lenses.many import pass_elements
+from episteme.lenses.stands import Crowd, stands_of_agents, stands_of_claims
 
 
 class Consensus:
-    """The value with the most agents behind it wins; sure by its share of all agents."""
+    """The value with the most agents behind it wins; sure by its share of all agents.
+
+    With a trust pack an agent weighs what the pack says.
+    """
 
     name = "consensus"
     version = 1
+    uses_trust = False
+    takes_predicate = True
+    parameters = (THRESHOLD,)
 
-    def resolve(self, groups: Sequence[Group]) -> Resolution:
+    def resolve(self, candidates: Sequence[Candidate], terms: Terms) -> Finding:
         """As Lens.resolve."""
-        return _by_share(self, [_by_support(group) for group in groups])
+        return _by_support(self, candidates, terms)
 
 
 class Votes:
@@ -24,44 +32,57 @@ class Votes:
 
     name = "votes"
     version = 1
+    uses_trust = False
+    takes_predicate = True
+    parameters = (THRESHOLD,)
 
-    def resolve(self, groups: Sequence[Group]) -> Resolution:
+    def resolve(self, candidates: Sequence[Candidate], terms: Terms) -> Finding:
         """As Lens.resolve."""
-        scored = [_by_votes(group) for group in groups]
-        if not any(one.score for one in scored):
-            scored = [_by_support(group) for group in groups]
-        return _by_share(self, scored)
+        if not any(_positive(candidate) for candidate in candidates):
+            return _by_support(self, candidates, terms)
+        if terms.comparison.many:
+            crowd = Crowd([candidates], terms.comparison)
+            return pass_elements(self, crowd, stands_of_claims(crowd, _positive), terms)
+        ranking = ranked([_by_votes(group) for group in group_by_value(candidates, terms.comparison)])
+        weights = {candidate.digest: _positive(candidate) for candidate in candidates}
+        return Finding(by_share(self, ranking), weights=parts_of(weights, candidates))
 
 
-class Lead(NamedTuple):
-    """How far the first group is ahead, not rounded."""
-
-    confidence: float  # its share
-    margin: float | None  # difference of shares to the second
-
-
-def lead_of(first: int, second: int | None, total: int, groups_count: int) -> Lead:
-    """From the weights of the first two groups, and of all."""
-    share = first / total if total else 1 / groups_count
-    return Lead(share, None if second is None else (first - second) / max(total, 1))
+def scored_by_support(group: Group) -> Scored:
+    """A value under consensus."""
+    weight = group.weight_micros
+    return Scored(group, score=weight, weight=weight, best=min(group.standing, key=_tie))
 
 
-def _by_support(group: Group) -> Scored:
-    best = min(group.standing, key=lambda candidate: candidate.tie)
-    return Scored(group, score=group.support, weight=group.support, best=best)
+def weight_through(groups: Iterable[Group]) -> dict[bytes, int]:
+    """The weight of agents by the claim through which each stands for its value."""
+    weights: dict[bytes, int] = {}
+    for group in groups:
+        for _, _, _, candidate, signer in group.supporters.values():
+            weights[candidate.digest] = weights.get(candidate.digest, 0) + signer.weight_micros
+    return weights
+
+
+def _by_support(lens: Lens, candidates: Sequence[Candidate], terms: Terms) -> Finding:
+    if not candidates:
+        return Finding(nothing(lens))
+    if terms.comparison.many:
+        crowd = Crowd([candidates], terms.comparison)
+        return pass_elements(lens, crowd, stands_of_agents(crowd), terms)
+    groups = group_by_value(candidates, terms.comparison)
+    ranking = ranked([scored_by_support(group) for group in groups])
+    return Finding(by_share(lens, ranking), weights=parts_of(weight_through(groups), candidates))
 
 
 def _by_votes(group: Group) -> Scored:
-    weight = sum(candidate.tally.positive_micros for candidate in group.candidates)
-    best = min(group.candidates, key=lambda c: (-c.tally.positive_micros, *c.tie))
+    weight = sum([_positive(candidate) for candidate in group.candidates])
+    best = min(group.candidates, key=lambda c: (-_positive(c), *c.tie))
     return Scored(group, score=weight, weight=weight, best=best)
 
 
-def _by_share(lens: Lens, scored: Sequence[Scored]) -> Resolution:
-    if not scored:
-        return nothing(lens)
-    ranking = ranked(scored)
-    total = sum(one.weight for one in ranking)
-    runner_up = ranking[1].weight if len(ranking) > 1 else None
-    lead = lead_of(ranking[0].weight, runner_up, total, len(ranking))
-    return resolution(lens, ranking, confidence=lead.confidence, margin=lead.margin)
+def _positive(candidate: Candidate) -> int:
+    return candidate.tally.positive_micros
+
+
+def _tie(candidate: Candidate) -> tuple[int, int, bytes]:
+    return (candidate.tier, -candidate.claim.timestamp, candidate.digest)

@@ -12,6 +12,8 @@ from cortex import CortexError
 from episteme.config import ServerConfig
 from episteme.errors import EpistemeError
 from episteme.node import Node
+from episteme.server.listings import Listings
+from episteme.server.paths import as_sent
 from episteme.server.problems import on_error, on_http
 from episteme.server.reads import Reads
 from episteme.server.wire import positions
@@ -29,9 +31,15 @@ class Application:
         self._node = node
         self._writes = Writes(node, config)
         self._reads = Reads(node, config)
+        self._listings = Listings(node, config)
         # An endpoint class: for Starlette, an ASGI application of its own.
         envelopes = [Route(path, _Envelope(self._writes), methods=["POST"]) for path in ENVELOPE_KINDS]
-        self.routes: list[BaseRoute] = [*envelopes, *self._writes.routes(), *self._reads.routes()]
+        self.routes: list[BaseRoute] = [
+            *envelopes,
+            *self._writes.routes(),
+            *self._reads.routes(),
+            *self._listings.routes(),
+        ]
         self._router = Starlette(
             routes=self.routes, exception_handlers={**dict.fromkeys(_OUR_ERRORS, on_error), HTTPException: on_http}
         )
@@ -42,7 +50,9 @@ class Application:
         if scope["type"] == "http" and scope["method"] == HTTPMethod.POST and scope["path"] in ENVELOPE_KINDS:
             await self._writes.envelope(scope, receive, send)
         else:
-            await self._router(scope, receive, self._with_positions(send, read=scope.get("method") == HTTPMethod.GET))
+            await self._router(
+                as_sent(scope), receive, self._with_positions(send, read=scope.get("method") == HTTPMethod.GET)
+            )
 
     def _with_positions(self, send: Send, *, read: bool) -> Send:
         """Every answer says where the log ends, and how far the fold is; refusals too."""
@@ -56,10 +66,15 @@ class Application:
 
         return sending
 
+    def drain(self) -> None:
+        """Answer those who wait for news; in the event loop."""
+        self._listings.drain()
+
     def close(self) -> None:
         """Wait for what still runs on threads."""
         self._writes.close()
         self._reads.close()
+        self._listings.close()
 
 
 class _Envelope:

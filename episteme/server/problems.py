@@ -16,6 +16,7 @@ from episteme.errors import (
     Internal,
     MethodNotAllowed,
     NoSuchPath,
+    QuotaExceeded,
     public_detail,
     translate,
 )
@@ -55,8 +56,19 @@ def problem_response(error: EpistemeError, headers: dict[str, str] | None = None
     headers = dict(headers or {})
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, QuotaExceeded):
+        headers.update(rate_limit(error.limit, error.remaining, error.retry_after_s or 0))
     problem = problem_of(error)
     return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)
+
+
+def rate_limit(limit: int, remaining: int, reset_s: int) -> dict[str, str]:
+    """The headers that tell a signer how many tokens it has an hour, what is left, and until when."""
+    return {
+        "RateLimit-Limit": str(limit),
+        "RateLimit-Remaining": str(remaining),
+        "RateLimit-Reset": str(reset_s),
+    }
 
 
 async def on_error(request: Request, error: Exception) -> Response:

@@ -25,9 +25,16 @@ _FILES_KEPT = 512  # for segments, tables and logs of the engines
 _SWITCH_INTERVAL_S = 0.001
 
 
-def serve(folder: Path, node_config: NodeConfig, config: ServerConfig, started: Callable[[Node, str], None]) -> None:
+def serve(
+    folder: Path,
+    configure: Callable[[], NodeConfig],
+    config: ServerConfig,
+    started: Callable[[Node, str], None],
+) -> None:
     """Open the data folder and serve it until SIGTERM or SIGINT; then finish what is in flight and close.
 
+    Writers pay as config.quotas says; if it says nothing, where the address is not loopback.
+    configure: called once the address is taken, and before the folder is opened; it may write to that.
     started: called with the node and its address once connections are taken.
     Raises: CannotOpen; Damaged.
     """
@@ -35,6 +42,7 @@ def serve(folder: Path, node_config: NodeConfig, config: ServerConfig, started: 
     config = msgspec.structs.replace(config, connections_max=_connections_max(config.connections_max))
     listener = _bind(config)
     try:
+        node_config = _with_quotas(configure(), config, listener)
         with Node.open(folder, config=node_config) as node:
             application = Application(node, config)
             try:
@@ -46,15 +54,20 @@ def serve(folder: Path, node_config: NodeConfig, config: ServerConfig, started: 
 
 
 class _Server(uvicorn.Server):
-    """Tells its address once it takes connections and heeds signals, and not before."""
+    """Tells its address once it takes connections and heeds signals, not before; and tells when it begins to drain."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], draining: Callable[[], None]) -> None:
         super().__init__(config)
         self._told_started = started
+        self._tell_draining = draining
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._told_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._tell_draining()
+        await super().shutdown(sockets)
 
 
 def _run(
@@ -78,6 +91,7 @@ def _run(
             timeout_graceful_shutdown=config.drain_s,
         ),
         lambda: started(url),
+        application.drain,
     )
     # uvicorn drains on these signals, then raises them again for the handlers that stood before:
     # ours let the process go on, so that the node is closed and the exit code is 0.
@@ -119,6 +133,13 @@ def _bind(config: ServerConfig) -> socket.socket:
     except OSError as error:
         raise CannotOpen(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
     return listener
+
+
+def _with_quotas(node_config: NodeConfig, config: ServerConfig, listener: socket.socket) -> NodeConfig:
+    """Who can reach only this machine's own address is taken for its owner."""
+    is_loopback = ip_address(listener.getsockname()[0]).is_loopback
+    enabled = config.quotas if config.quotas is not None else node_config.quota.enabled or not is_loopback
+    return msgspec.structs.replace(node_config, quota=node_config.quota._replace(enabled=enabled))
 
 
 def _leave_to_uvicorn(_number: int, _frame: FrameType | None) -> None:

@@ -13,13 +13,14 @@ from episteme.errors import (
     FieldProblem,
     InvalidParameter,
     Malformed,
+    NotApplied,
     RequestTimeout,
     TooLarge,
     UnknownParameter,
     UnsupportedMedia,
 )
 from episteme.node import Node
-from episteme.parameters import check_wait, parse_duration_s
+from episteme.parameters import check_wait, parse_count, parse_duration_s
 from episteme.server.mailbox import post
 
 _encode = msgspec.json.Encoder().encode
@@ -89,6 +90,19 @@ def wait_of(found: dict[str, str], node: Node) -> float | None:
     wait_s = parse_duration_s("wait", found["wait"])
     check_wait(wait_s, node.config.wait_s_max)
     return wait_s
+
+
+async def await_seq(node: Node, found: dict[str, str]) -> None:
+    """Wait as min_seq and wait ask for.  Raises: NotApplied; InvalidParameter; FoldStopped and the like."""
+    wait_s = wait_of(found, node)
+    if "min_seq" not in found:
+        return
+    min_seq = parse_count("min_seq", found["min_seq"])
+    if node.applied_seq >= min_seq:
+        return
+    if not await applied(node, min_seq, node.config.read_wait_s if wait_s is None else wait_s):
+        detail = f"seq {min_seq} is not applied yet; the fold is at {node.applied_seq}"
+        raise NotApplied(detail, retry_after_s=1)
 
 
 async def applied(node: Node, seq: int, timeout_s: float) -> bool:

@@ -18,7 +18,7 @@ from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloade
 from episteme.gate import split_lines
 from episteme.node import Node
 from episteme.server.mailbox import Mailbox
-from episteme.server.problems import on_error
+from episteme.server.problems import on_error, rate_limit
 from episteme.server.wire import answer, applied, parameters, positions, raw_answer, read_body, wait_of
 from model import SignedEvent, kind_of
 
@@ -78,13 +78,15 @@ class Writes:
         signed = self._node.admit(body, any_kind=kind is None)
         _check_kind(signed, kind)
         told, deliver = self._mailbox.expect()
-        self._node.submit_later(signed, "http", deliver)
+        self._node.submit_later(signed, "http", deliver, body_bytes=len(body))
         outcome = await told
         if isinstance(outcome, EpistemeError):
             raise outcome
         if wait_s is not None and outcome.status == "accepted" and await self._readable(outcome.seq, wait_s):
             outcome = Receipt(outcome.hash, outcome.seq, "applied")
-        return answer(self._node, outcome, _STATUS_BY_RECEIPT[outcome.status])
+        standing = self._node.standing(signed)
+        headers = None if standing is None else rate_limit(*standing)
+        return answer(self._node, outcome, _STATUS_BY_RECEIPT[outcome.status], headers=headers)
 
     async def _readable(self, seq: int, wait_s: float) -> bool:
         """Whether a durable event became readable in time; a fold that stops does not undo the write."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from episteme import Client, Key
+from episteme import Client, Key, Node
 from episteme.node import LOG_FOLDER
 from tests.support.command import Command
 from tests.support.events import KEY_A, KEY_B, make_assertion, signed
@@ -19,14 +19,12 @@ WAIT_S = 10.0
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that a server has left: three events, four signatures."""
+    """A folder that a program has left: three events, four signatures."""
     folder = tmp_path_factory.mktemp("stopped") / "data"
-    with Server.start(folder) as server:
-        with Client(server.url, key=KEY_A) as client:
-            receipt = client.submit(signed(make_assertion(subject="left behind"), KEY_A, KEY_B))
-            client.assert_("left behind", "is", "a value")
-            client.vote(receipt.hash, "0.5", wait_s=WAIT_S)
-        assert server.stop().code == 0
+    with Node.open(folder, key=KEY_A) as node:
+        receipt = node.submit(signed(make_assertion(subject="left behind"), KEY_A, KEY_B), wait_s=WAIT_S)
+        node.assert_("left behind", "is", "a value")
+        node.vote(receipt.hash, "0.5", wait_s=WAIT_S)
     return folder
 
 

@@ -250,7 +250,7 @@ def test_same_history_gives_the_same_answers_in_process_and_over_http(tmp_path: 
         results = list(db.ingest([*events, *votes]))
         assert {result.status for result in results} == {"accepted"}
         return [
-            db.query(subject, "causes_muscle_loss", min_seq=32, wait_s=WAIT_S, **question)
+            db.query(subject, "causes_muscle_loss", min_seq=results[-1].seq, wait_s=WAIT_S, **question)
             for subject in ("subject 0", "subject 1", "subject 2")
             for question in questions
         ]

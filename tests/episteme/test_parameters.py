@@ -5,9 +5,18 @@ from collections.abc import Callable
 import pytest
 
 from episteme.errors import InvalidParameter, UnknownLens
-from episteme.lenses import DEFAULT_LENS, LENSES
-from episteme.parameters import check_wait, make_question, parse_count, parse_duration_s, parse_hash
-from episteme.query import LIMIT_DEFAULT, LIMIT_MAX
+from episteme.lenses import LENSES
+from episteme.parameters import (
+    check_wait,
+    make_question,
+    parse_as_of,
+    parse_count,
+    parse_duration_s,
+    parse_hash,
+    question_of,
+)
+from episteme.reading import LIMIT_DEFAULT, LIMIT_MAX, AsOf, as_parameters
+from episteme.reading.question import as_of_text
 from model import LIFECYCLES, SOURCE_CLASSES
 
 
@@ -69,13 +78,13 @@ def test_wait_of_just_the_bounds_is_taken() -> None:
 
 def test_question_without_options_has_the_defaults() -> None:
     question = make_question("s", "p")
-    assert (question.lens, question.limit, question.full) == (DEFAULT_LENS, LIMIT_DEFAULT, False)
+    assert (question.lens, question.limit, question.full) == (None, LIMIT_DEFAULT, False)
     assert (question.source_class, question.lifecycle) == ((), ())
     assert question.fits_view
 
 
 def test_question_that_spells_the_defaults_out_is_the_same() -> None:
-    assert make_question("s", "p", lens=DEFAULT_LENS, limit=LIMIT_DEFAULT) == make_question("s", "p")
+    assert make_question("s", "p", lens=None, limit=LIMIT_DEFAULT, params={}, include=()) == make_question("s", "p")
 
 
 @pytest.mark.parametrize("lens", sorted(LENSES))
@@ -107,6 +116,14 @@ def test_chosen_names_come_in_their_own_order_and_once() -> None:
         ({"source_class": ["Clinical"]}, "source_class"),
         ({"source_class": [*SOURCE_CLASSES, "rumour"]}, "source_class"),
         ({"lifecycle": ["approved", "done"]}, "lifecycle"),
+        ({"include": ["everything"]}, "include"),
+        ({"epoch": "2026"}, "epoch"),
+        ({"pack": "F" * 64}, "pack"),
+        ({"decay": "fast"}, "decay"),
+        ({"decay": "0d"}, "decay"),
+        ({"params": {"threshold": "0.5", "colour": "blue"}}, "colour"),
+        ({"lens": "consensus", "params": {"threshold": "2"}}, "threshold"),
+        ({"lens": "recency", "params": {"thresold": "0.5"}}, "thresold"),
     ],
 )
 def test_bad_option_is_named(options: dict[str, object], name: str) -> None:
@@ -126,3 +143,49 @@ def test_bad_predicate_is_named() -> None:
 def test_limit_of_just_the_bounds_is_taken() -> None:
     assert make_question("s", "p", limit=1).limit == 1
     assert make_question("s", "p", limit=LIMIT_MAX).limit == LIMIT_MAX
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seq:0", AsOf(seq=0)),
+        ("seq:123", AsOf(seq=123)),
+        ("2h", AsOf(span_ms=7_200_000)),
+        ("90s", AsOf(span_ms=90_000)),
+        ("7d", AsOf(span_ms=604_800_000)),
+        ("1767225600000", AsOf(time_ms=1_767_225_600_000)),
+        ("2026-01-01T00:00:00Z", AsOf(time_ms=1_767_225_600_000)),
+        ("2026-01-01T01:00:00.5+01:00", AsOf(time_ms=1_767_225_600_500)),
+    ],
+)
+def test_moment_of_the_past_is_a_position_a_time_or_a_span(text: str, expected: AsOf) -> None:
+    assert parse_as_of(text) == expected
+    assert parse_as_of(as_of_text(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "seq:", "seq:-1", "seq:1e3", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2w", "-2h", "1" * 16, "٣h"],
+)
+def test_anything_else_is_no_moment(text: str) -> None:
+    assert named(lambda: parse_as_of(text)) == ["as_of"]
+
+
+def test_a_question_is_asked_again_by_its_parameters() -> None:
+    question = make_question(
+        "s",
+        "p",
+        lens="trust",
+        params={"threshold": "0.25"},
+        source_class=["expert", "clinical"],
+        lifecycle=["approved"],
+        epoch="e" * 64,
+        include=["revoked", "superseded"],
+        decay="30d",
+        pack="f" * 64,
+        as_of="seq:12",
+        valid_at="2026-01-01T00:00:00Z",
+        limit=7,
+    )
+    assert question_of(as_parameters(question)) == question
+    assert question_of(as_parameters(make_question("s", "p"))) == make_question("s", "p")

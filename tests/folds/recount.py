@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from episteme.folds import LoggedEvent
 from model import Assertion, Vote, kind_of
 from stores import AssertionRow, EventRow, Posting, RowSignature, Tally, VoteRow
@@ -32,6 +34,7 @@ class Recount:
         self.live: dict[tuple[str, str, str], Live] = {}
         self.touched: dict[Pair, LoggedEvent] = {}
         self.early: set[str] = set()  # subjects of votes on what they did not have yet
+        self.doubtful: dict[tuple[str, bytes], str] = {}  # what such a vote is on, and the vote: the subject
         for event in events:
             self._count(event)
 
@@ -43,7 +46,7 @@ class Recount:
         known = self.others.get(digest)
         agents = list(known.agents) if known else []
         agents += [one.agent for one in event.signatures if one.agent not in agents]
-        self.others[digest] = EventRow(known.seq if known else event.seq, kind_of(content), tuple(agents))
+        self.others[digest] = EventRow(known.seq if known else event.seq, kind_of(content), tuple(agents), None)
         if isinstance(content, Vote):
             self._count_vote(event, content, first=known is None)
 
@@ -68,6 +71,8 @@ class Recount:
         if not first:
             return
         digest = event.digest
+        if target is None or target.event.subject != vote.subject:
+            self.doubtful[vote.assertion, digest] = vote.subject
         self.votes[vote.subject, vote.assertion, digest] = VoteRow(vote, event.signatures, event.seq, event.time)
         ballot = (vote.subject, vote.assertion, vote.agent)
         live = Live(vote.timestamp, event.seq, Decimal(vote.weight), digest)
@@ -109,6 +114,24 @@ class Recount:
             for digest, row in self.assertions.items()
             if row.event.subject == subject and predicate in (None, row.event.predicate)
         )
+
+    @property
+    def children(self) -> dict[str, list[Posting]]:
+        """Assertions by the parent that they name, in log order."""
+        found: dict[str, list[Posting]] = {}
+        for digest, row in self.assertions.items():
+            if row.event.parent_hash is not UNSET:
+                found.setdefault(row.event.parent_hash, []).append(Posting(row.seq, digest))
+        return {parent: sorted(postings) for parent, postings in found.items()}
+
+    @property
+    def signed(self) -> dict[str, list[Posting]]:
+        """Assertions by their signers, in the log order of the signatures."""
+        found: dict[str, list[Posting]] = {}
+        for digest, row in self.assertions.items():
+            for signature in row.signatures:
+                found.setdefault(signature.agent.hex(), []).append(Posting(signature.seq, digest))
+        return {agent: sorted(postings) for agent, postings in found.items()}
 
 
 def _micros(weights: Sequence[Decimal]) -> int:

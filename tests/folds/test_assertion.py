@@ -138,7 +138,7 @@ def test_frame_of_another_kind_or_a_damaged_record_is_refused() -> None:
     assert (event.kind, event.subject, event.predicate, event.assertion) == ("assertion", *PAIR, "")
     assert event.event == CLAIM
     for broken in (
-        replace(frame, kind=2),
+        replace(frame, kind=3),
         replace(frame, payload=payload[:-1]),
         replace(frame, payload=payload + b"x"),
     ):

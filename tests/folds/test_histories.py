@@ -10,6 +10,8 @@ from episteme.folds import FOLDS, LoggedEvent
 from episteme.lenses import DEFAULT_LENS, lens_named
 from episteme.query import CANDIDATES_MAX, Question, compute_view, resolve_pair
 from keycodec import (
+    block_of,
+    family_of,
     live_vote_prefix,
     subject_prefix,
     vote_count_key,
@@ -21,6 +23,7 @@ from stores import (
     EventStore,
     HybridStore,
     IndexStore,
+    LineageStore,
     MemoryEngine,
     MetaStore,
     Reader,
@@ -97,6 +100,14 @@ def check_views(reader: Reader, recount: Recount) -> None:
             )
 
 
+def check_lineage(reader: Reader, recount: Recount) -> None:
+    lineage = LineageStore(reader)
+    for parent, expected in recount.children.items():
+        assert lineage.children(parent, count_max=ALL) == expected
+    for agent, expected in recount.signed.items():
+        assert lineage.of_agent(agent, count_max=ALL) == expected
+
+
 def check_nothing_else(reader: Reader, recount: Recount) -> None:
     expected = (
         2 * len(recount.assertions)  # H and HASH_SUBJECT
@@ -108,9 +119,13 @@ def check_nothing_else(reader: Reader, recount: Recount) -> None:
         + len(recount.votes)
         + len(recount.live)
         + 3 * len(recount.ballots)  # VC, VW and VT
+        + len(recount.doubtful)  # VOTED
+        + sum(len({block_of(one.seq) for one in lists}) for lists in recount.children.values())  # CHILD
+        + sum(len({block_of(one.seq) for one in lists}) for lists in recount.signed.values())  # AA
     )
     rows = [key for key, _ in state_rows(reader) if not key.startswith(b"\x00META")]
-    assert len(rows) == expected
+    # What rules of escalation count is held against a reference of its own, in test_escalation.
+    assert len([key for key in rows if not family_of(key).tag.startswith("ESC")]) == expected
     assert len(list(state_postings(reader))) == 2 * len(recount.assertions)
     known = {*recount.subjects, *recount.early, *(subject for subject, _ in recount.ballots)}
     by_subject = [len(list(reader.scan(subject_prefix(one), count_max=ALL))) for one in known]
@@ -120,7 +135,7 @@ def check_nothing_else(reader: Reader, recount: Recount) -> None:
 def check_all(reader: Reader, events: list[LoggedEvent]) -> None:
     recount = Recount(events)
     assert MetaStore(reader).cursor() == len(events)
-    for check in (check_assertions, check_lists, check_ballots, check_views, check_nothing_else):
+    for check in (check_assertions, check_lists, check_ballots, check_views, check_lineage, check_nothing_else):
         check(reader, recount)
 
 

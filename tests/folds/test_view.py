@@ -280,7 +280,11 @@ def test_event_that_is_logged_again_changes_nothing_but_the_place(small_count_ma
     assert before is not None
     assert after is not None
     assert (after.resolution, after.winner, after.seq) == (before.resolution, before.winner, 3)
-    assert kept(one.store.snapshot()) == tally
+    now = kept(one.store.snapshot())
+    if now.totals is not None and tally.totals is not None:
+        assert (tally.totals.checked_seq, now.totals.checked_seq) == (1, 3)
+        tally.totals.checked_seq = 3
+    assert now == tally
 
 
 @each_bound

@@ -34,7 +34,7 @@ def vote(weight: str, timestamp: int = 0, key: SigningKey = KEY_B) -> SignedEven
     return vote_of(key, CLAIM, weight, NOW_MS + timestamp)
 
 
-def test_agent_that_votes_a_hundred_times_counts_once(tmp_path: Path) -> None:
+def test_pitfall_29_agent_that_votes_a_hundred_times_counts_once(tmp_path: Path) -> None:
     reader = folded(tmp_path, [CLAIM, *(vote(f"0.{number:02}", number) for number in range(1, 100)), vote("0.25", 100)])
     store = VoteStore(reader)
     assert (store.count(SUBJECT, HASH), store.weight(SUBJECT, HASH)) == (1, 0.25)
@@ -107,7 +107,7 @@ def test_right_vote_beside_a_wrong_one_of_the_same_agent_counts(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_weight_does_not_drift_with_the_order_of_arrival(tmp_path: Path, seed: int) -> None:
+def test_pitfall_29_weight_does_not_drift_with_the_order_of_arrival(tmp_path: Path, seed: int) -> None:
     """In single precision 0.1 ten thousand times is not 1000: sums are exact, and rounded once."""
     generator = random.Random(seed)
     keys = [SigningKey(number.to_bytes(32, "big")) for number in range(1, 120)]

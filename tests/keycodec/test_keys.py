@@ -163,6 +163,7 @@ def test_gold_list_sorts_by_subject_then_predicate_and_no_two_pairs_meet(pairs: 
 def test_a_start_of_a_time_lies_between_earlier_keys_and_the_rest(time: int, other: int, made_up: str) -> None:
     for start, key in (
         (keycodec.agent_audit_start(HASH, time), keycodec.agent_audit_key(HASH, other, made_up)),
+        (keycodec.pair_audit_start("a", "p", time), keycodec.pair_audit_key("a", "p", other, made_up)),
         (keycodec.escalation_start(time), keycodec.escalation_key(other, made_up)),
     ):
         assert (start < key) is (time <= other)
@@ -181,6 +182,29 @@ def test_keys_made_at_once_are_those_made_one_by_one(subject: str, predicate: st
     }
     assert keycodec.assertion_keys(subject, [digest]) == [made.assertion]
     assert keycodec.vote_tally_keys(subject, [digest]) == [keycodec.vote_tally_key(subject, digest.hex())]
+
+
+@given(
+    PART_STRATEGIES["query_id"],
+    times,
+    st.lists(PART_STRATEGIES["agent"], max_size=2),
+    subjects,
+    st.lists(PART_STRATEGIES["predicate"], max_size=2),
+)
+def test_keys_of_an_audit_made_at_once_are_those_made_one_by_one(
+    query_id: str, time: int, agents: list[str], subject: str, predicates: list[str]
+) -> None:
+    assert keycodec.audit_row_keys(query_id, time, agents, subject, predicates) == [
+        keycodec.audit_key(query_id),
+        *(keycodec.agent_audit_key(agent, time, query_id) for agent in agents),
+        *(keycodec.pair_audit_key(subject, predicate, time, query_id) for predicate in predicates),
+    ]
+
+
+@given(times, times)
+def test_a_start_of_audits_lies_between_those_of_earlier_milliseconds_and_the_rest(time: int, other: int) -> None:
+    query_id = f"{other >> 16:012x}" + "0" * 20
+    assert (keycodec.audit_start(time) < keycodec.audit_key(query_id)) is (time >> 16 <= other >> 16)
 
 
 def test_keys_made_at_once_refuse_every_bad_part() -> None:
@@ -231,8 +255,10 @@ BAD_PARTS: dict[str, list[Any]] = {
     "pair": BAD_SHORT_IDS,
     "value": BAD_SHORT_IDS,
     "recency": BAD_SHORT_IDS,
+    "alias": BAD_SHORT_IDS,
     "tie": ["", "0" * 81, "0" * 83, "A" * 82],
     "rank": [-1, 2**64],
+    "inverse": [-1, 2**64],
     "seq": [-1, 2**64],
     "time": [-1, 2**64],
     "window": [-1, 2**32],

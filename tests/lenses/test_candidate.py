@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from episteme.lenses import Candidate, group_by_value, newest_stages, value_key
+from episteme.lenses import Candidate, group_by_value, newest_stages, value_key, value_of
 from model import AnyValue, BooleanValue, NumberValue, ReferenceValue, TextValue
 from tests.lenses.claims import agent, candidates, claim
 from tests.support.events import NOW_MS, numbers
@@ -18,7 +18,7 @@ from tests.support.events import NOW_MS, numbers
 def support_of(claims: list[Candidate]) -> dict[str, set[str]]:
     """The names behind each value."""
     return {
-        str(group.candidates[0].event.object.value): {name.decode().rstrip(".") for name in group.supporters}
+        str(group.candidates[0].claim.object.value): {name.decode().rstrip(".") for name in group.supporters}
         for group in group_by_value(claims)
     }
 
@@ -147,6 +147,14 @@ def test_of_two_values_at_one_timestamp_the_later_in_the_log_counts() -> None:
     assert support_of(claims) == {"first": set(), "second": {"ana"}}
 
 
+def test_of_two_claims_of_a_value_at_one_position_the_smaller_hash_is_the_one_stood_by() -> None:
+    """A bundle may bring several claims at once."""
+    claims = [claim("yes", "ana", confidence=confidence) for confidence in ("0.1", "0.2", "0.3")]
+    for some in (claims, claims[::-1]):
+        (group,) = group_by_value(some)
+        assert group.supporters[agent("ana")][3].digest == min(one.digest for one in claims)
+
+
 def test_each_co_signer_counts() -> None:
     assert support_of([claim("yes", "ana", "ben", "cho")]) == {"yes": {"ana", "ben", "cho"}}
 
@@ -250,7 +258,9 @@ def test_two_chains_of_one_value_stay_two() -> None:
 def test_the_stages_left_do_not_depend_on_the_order_of_arrival(claims: list[Candidate], random: object) -> None:
     chain = list(claims)
     for seq, parent in enumerate(claims[:4], len(claims)):
-        chain.append(claim(parent.event.object, "eve", seq=seq, at=parent.timestamp + seq % 2, follows=parent))
+        chain.append(
+            claim(value_of(parent.claim.object), "eve", seq=seq, at=parent.timestamp + seq % 2, follows=parent)
+        )
     shuffled = list(chain)
     random.shuffle(shuffled)
     by_hash = {candidate.digest: candidate for candidate in newest_stages(chain)}

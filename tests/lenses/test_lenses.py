@@ -7,7 +7,7 @@ import pytest
 
 from episteme.errors import UnknownLens
 from episteme.lenses import DEFAULT_LENS, LENSES, Candidate, lens_named
-from tests.lenses.claims import claim, resolve, shares_of, values_of
+from tests.lenses.claims import GROUPING, WINNING, claim, resolve, shares_of, values_of
 from tests.support.events import NOW_MS
 
 SECOND_MS = 1000
@@ -16,19 +16,31 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 each_lens = pytest.mark.parametrize("lens", sorted(LENSES))
+each_grouping_lens = pytest.mark.parametrize("lens", GROUPING)
+each_winning_lens = pytest.mark.parametrize("lens", WINNING)
 
 
 # What all lenses share
 
 
-def test_there_are_four_lenses_and_consensus_is_the_default() -> None:
-    assert sorted(LENSES) == ["confidence", "consensus", "recency", "votes"]
+def test_there_are_nine_lenses_and_consensus_is_the_default() -> None:
+    assert list(LENSES) == [
+        "recency",
+        "consensus",
+        "confidence",
+        "votes",
+        "trust",
+        "authority",
+        "skeptic",
+        "layered",
+        "constraints",
+    ]
     assert DEFAULT_LENS == "consensus"
     assert all(lens_named(name).name == name for name in LENSES)
 
 
 def test_an_unknown_lens_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(UnknownLens, match="confidence, consensus, recency, votes"):
+    with pytest.raises(UnknownLens, match="authority, confidence, consensus, constraints"):
         lens_named("Consensus")
 
 
@@ -40,13 +52,13 @@ def test_no_claims_have_no_winner_and_zeros(lens: str) -> None:
     assert (nothing.confidence, nothing.conflict, nothing.candidates_count, nothing.groups) == (0.0, 0.0, 0, ())
 
 
-@each_lens
+@each_grouping_lens
 def test_one_value_is_unanimous_without_conflict_or_margin(lens: str) -> None:
     found = resolve(lens, [claim("yes", "ana", confidence="0.25"), claim("yes", "ben", seq=1, at=NOW_MS + 1)])
     assert (found.status, found.conflict, found.margin, shares_of(found)) == ("unanimous", 0.0, None, [1.0])
 
 
-@each_lens
+@each_winning_lens
 def test_the_winner_is_the_claim_that_represents_the_first_group(lens: str) -> None:
     yes = claim("yes", "ana", "ben", at=NOW_MS + HOUR_MS, confidence="1", votes=["1"])
     no = claim("no", "cho", confidence="0.5", seq=1)
@@ -55,7 +67,7 @@ def test_the_winner_is_the_claim_that_represents_the_first_group(lens: str) -> N
     assert values_of(found) == ["yes", "no"]
 
 
-@each_lens
+@each_grouping_lens
 def test_a_group_tells_what_stands_behind_it(lens: str) -> None:
     first = claim("yes", "ana", seq=4, tier="community", votes=["1", "-0.25"])
     second = claim("yes", "ben", "cho", seq=2, tier="observational", votes=["-1"])
@@ -65,7 +77,7 @@ def test_a_group_tells_what_stands_behind_it(lens: str) -> None:
     assert (row.hashes, row.hashes_count, found.candidates_count) == ((second.digest, first.digest), 2, 2)
 
 
-@each_lens
+@each_winning_lens
 def test_a_group_shows_the_spelling_of_its_best_claim(lens: str) -> None:
     better = claim(Decimal("96.70"), "ana", tier="regulatory")
     found = resolve(lens, [claim(Decimal("96.7"), "ben", seq=1), better])
@@ -78,14 +90,14 @@ def tie(lens: str, *claims: Candidate) -> tuple[bytes | None, bool]:
     return forwards.winner, forwards == backwards
 
 
-@each_lens
+@pytest.mark.parametrize("lens", [name for name in WINNING if name not in ("authority", "layered")])
 def test_a_higher_score_beats_a_lower_tier(lens: str) -> None:
     strong = claim("yes", "ana", "ben", tier="anecdotal", at=NOW_MS + 1, confidence="0.9", votes=["0.9"])
     weak = claim("no", "cho", tier="regulatory", confidence="0.8", votes=["0.8"], seq=1)
     assert tie(lens, strong, weak) == (strong.digest, True)
 
 
-@pytest.mark.parametrize("lens", ["consensus", "confidence", "votes"])
+@pytest.mark.parametrize("lens", [name for name in WINNING if name != "recency"])
 def test_equal_scores_go_to_the_lower_tier_even_if_older(lens: str) -> None:
     low = claim("yes", "ana", tier="clinical", at=NOW_MS, votes=["1"])
     high = claim("no", "ben", tier="observational", at=NOW_MS + DAY_MS, votes=["1"], seq=1)
@@ -97,13 +109,13 @@ def test_equal_timestamps_go_to_the_lower_tier_under_recency() -> None:
     assert tie("recency", low, high) == (low.digest, True)
 
 
-@each_lens
+@each_winning_lens
 def test_equal_tiers_go_to_the_later_timestamp(lens: str) -> None:
     sooner, later = claim("yes", "ana", seq=1), claim("no", "ben", at=NOW_MS + 1)
     assert tie(lens, sooner, later) == (later.digest, True)
 
 
-@each_lens
+@each_winning_lens
 def test_equal_timestamps_go_to_the_smaller_hash(lens: str) -> None:
     claims = [claim(value, value, seq=seq) for seq, value in enumerate(["a", "b", "c", "d"])]
     found = resolve(lens, claims)
@@ -111,7 +123,7 @@ def test_equal_timestamps_go_to_the_smaller_hash(lens: str) -> None:
     assert [row.hashes[0] for row in found.groups] == sorted(one.digest for one in claims)
 
 
-@each_lens
+@each_winning_lens
 def test_within_a_group_the_same_ties_choose_its_best_claim(lens: str) -> None:
     by_tier = [claim("yes", "ana", tier="expert"), claim("yes", "ben", tier="clinical", seq=1)]
     assert resolve(lens, by_tier).winner == by_tier[1].digest

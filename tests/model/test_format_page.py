@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 import pytest
 
-from model import EVENT_TYPES, KINDS, Event, assertion, envelope, governance, text
+from model import EVENT_TYPES, KINDS, DatabaseRules, Event, assertion, envelope, governance, rules, text
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "format-events.md").read_text("utf-8")
 KINDS_PART: Final = PAGE.partition("\n## Kinds\n")[2].partition("\n## ")[0]
+RULES_PART: Final = PAGE.partition("\n## Rules of the database\n")[2].partition("\n## ")[0]
 EXAMPLE: Final = PAGE.partition("\n## Worked example\n")[2]
 GOLDEN: Final = ROOT / "tests" / "golden"
 
@@ -32,7 +33,7 @@ def test_the_page_lists_every_field_of_a_kind_and_which_are_optional(kind: str, 
 def test_the_page_lists_every_limit_with_its_value() -> None:
     limits = {
         name: value
-        for module in (assertion, envelope, governance, text)
+        for module in (assertion, envelope, governance, rules, text)
         for name, value in vars(module).items()
         if name.endswith("_MAX")
     }
@@ -46,3 +47,14 @@ def test_the_worked_example_is_the_first_vector_and_the_golden_record() -> None:
     signatures = [f"agent     {entry['agent']}\nsignature {entry['signature']}" for entry in vector["signatures"]]
     record = (GOLDEN / "event-record-v1.hex").read_text("ascii").strip()
     assert blocks == [vector["canonical"], vector["hash"], *signatures, record]
+
+
+def test_the_page_lists_every_rule_of_the_database_with_its_default() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| .+ \| ([\w,]+) \|$", RULES_PART, re.MULTILINE)
+    fields = msgspec.structs.fields(DatabaseRules)
+    assert listed == [(field.name, f"{field.default:,}" if field.default else "none") for field in fields]
+
+
+def test_the_example_of_rules_is_the_golden_record() -> None:
+    blocks = re.findall(r"^```\n(.*?)\n```$", RULES_PART, re.MULTILINE | re.DOTALL)
+    assert blocks == [(GOLDEN / "rules-record-v1.hex").read_text("ascii").strip()]

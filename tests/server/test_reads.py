@@ -116,7 +116,7 @@ def test_slash_too_many_is_an_unknown_path_and_not_a_redirection(server: Server,
     ("method", "path", "allowed"),
     [
         ("DELETE", f"/v1/assertions/{HASH_1}", "GET"),
-        ("GET", "/v1/assertions", "POST"),
+        ("GET", "/v1/events", "POST"),
         ("PUT", "/v1/assertions", "POST"),
         ("GET", "/v1/ingest", "POST"),
         ("POST", "/v1/query", "GET"),
@@ -138,6 +138,9 @@ def test_pair_without_claims_has_no_winner_and_is_no_error(server: Server) -> No
     assert (answer.winner, answer.status, answer.candidates_count, answer.groups) == (None, "none", 0, [])
 
 
+_OF_SOME_ANSWERS = ("subjects", "layers", "map", "constraints", "explain")
+
+
 def test_answer_is_of_the_documented_shape(server: Server) -> None:
     receipt = write(server, claim("shaped", KEY_A, KEY_B, predicate="is", object=TextValue("round")))
     answer = get(server, "/v1/query?subject=shaped&predicate=is").json()
@@ -148,7 +151,7 @@ def test_answer_is_of_the_documented_shape(server: Server) -> None:
     assert answer["groups"][0]["support"] == 2
     assert answer["lens"] == {"name": "consensus", "version": 1, "params": {}}
     assert answer["seq"] == receipt["seq"]
-    assert set(answer) == set(Answer.__struct_fields__)
+    assert set(answer) == {name for name in Answer.__struct_fields__ if name not in _OF_SOME_ANSWERS}
 
 
 def test_position_that_is_not_there_yet_is_told_with_when_to_come_back(server: Server) -> None:

@@ -1,77 +1,145 @@
-"""Audits: found by id, by who asked and when, and by what the answer rests on."""
+"""Audits: found by id, by who asked and when, and by the pair that they are about."""
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stores import NOBODY_HEX, AuditPlace, AuditStore, AuditWriter, MemoryEngine, Staging
+from stores import (
+    AuditHead,
+    AuditRow,
+    AuditStore,
+    AuditWriter,
+    Contribution,
+    MemoryEngine,
+    RawAudit,
+    Staging,
+    UnsupportedValue,
+    asked_ms,
+)
 from tests.support.counted_reads import CountingReader
 from tests.support.events import KEY_A, KEY_B
 from tests.support.stores import ALL
-from tests.support.values import AUDIT, BARE_AUDIT, DIGEST, OTHER, changed
+from tests.support.values import AUDIT, BARE_AUDIT, DIGEST, OTHER, SUBJECT, changed
 
 AGENT = KEY_A.agent_hex
-times = st.one_of(st.integers(0, 5), st.sampled_from([2**16, 2**40, 2**63, 2**64 - 1]), st.integers(0, 2**64 - 1))
+MS_MAX = 2**48 - 1
+moments = st.one_of(st.integers(0, 5), st.sampled_from([2**16, 2**40, MS_MAX]), st.integers(0, MS_MAX))
 
 
-def made_up(number: int) -> str:
-    return f"{number:032x}"
+def asked_at(ms: int, number: int = 0) -> str:
+    return f"{ms:012x}{number:020x}"
 
 
-def asked_at(*moments: int) -> AuditStore:
-    """One query of KEY_A at each log time, and one of KEY_B beside each."""
+def by(agent: bytes | None, **fields: object) -> AuditRow:
+    return AuditRow(0, changed(AUDIT.audit, agent=agent, **fields))
+
+
+def store_of(*times_ms: int) -> AuditStore:
+    """One query of KEY_A at each moment, and one of KEY_B about other pairs beside each."""
     state = Staging(MemoryEngine().snapshot())
-    for number, time in enumerate(moments):
-        AuditWriter(state).put(made_up(2 * number), changed(AUDIT, time=time))
-        AuditWriter(state).put(made_up(2 * number + 1), changed(AUDIT, time=time, agent=KEY_B.agent))
+    for number, ms in enumerate(times_ms):
+        AuditWriter(state).put(asked_at(ms, 2 * number), by(KEY_A.agent))
+        AuditWriter(state).put(asked_at(ms, 2 * number + 1), by(KEY_B.agent, predicates=("p:q", "q")))
     return AuditStore(state)
 
 
-@given(st.lists(times, max_size=12), st.integers(1, 14))
-def test_newest_first_is_oldest_first_turned_round_whatever_the_times(moments: list[int], count_max: int) -> None:
-    store = asked_at(*moments)
-    oldest = store.oldest_of_agent(AGENT, count_max=ALL)
-    assert oldest == sorted((time, made_up(2 * number)) for number, time in enumerate(moments))
-    assert store.newest_of_agent(AGENT, count_max=count_max) == oldest[::-1][:count_max]
-    for place in oldest:
-        before = [one for one in oldest[::-1] if one < place]
-        assert store.newest_of_agent(AGENT, before=place, count_max=count_max) == before[:count_max]
+@settings(max_examples=30)
+@given(st.lists(moments, max_size=7), st.integers(1, 9))
+def test_newest_first_is_oldest_first_turned_round_whatever_the_times(times_ms: list[int], count_max: int) -> None:
+    store = store_of(*times_ms)
+    for own, step in ((store.of_agent(AGENT), 2), (store.of_pair(SUBJECT, "p"), 2), (store.everybodys(), 1)):
+        oldest = own.oldest(count_max=ALL)
+        assert oldest == sorted(
+            asked_at(ms, n) for i, ms in enumerate(times_ms) for n in (2 * i, 2 * i + 1)[: 3 - step]
+        )
+        assert own.newest(count_max=count_max) == oldest[::-1][:count_max]
+        for one in oldest:
+            before = [other for other in oldest[::-1] if other < one]
+            assert own.newest(before=one, count_max=count_max) == before[:count_max]
+            earlier = [other for other in oldest[::-1] if asked_ms(other) < asked_ms(one)]
+            assert own.newest(to_ms=asked_ms(one), before=oldest[-1], count_max=count_max) == earlier[:count_max]
 
 
 def test_page_behind_many_newer_queries_reads_no_more_than_the_newest_page() -> None:
     engine, count = MemoryEngine(), 2000
     state = Staging(engine.snapshot())
     for number in range(count):
-        AuditWriter(state).put(made_up(number), changed(AUDIT, time=number))
+        AuditWriter(state).put(asked_at(number), by(KEY_A.agent))
     engine.commit(state.batch)
     newest, deep = CountingReader(engine.snapshot()), CountingReader(engine.snapshot())
-    assert len(AuditStore(newest).newest_of_agent(AGENT, count_max=5)) == 5
-    found = AuditStore(deep).newest_of_agent(AGENT, before=AuditPlace(10, made_up(10)), count_max=5)
-    assert [place.time for place in found] == [9, 8, 7, 6, 5]
+    assert len(AuditStore(newest).of_agent(AGENT).newest(count_max=5)) == 5
+    found = AuditStore(deep).of_agent(AGENT).newest(before=asked_at(10), count_max=5)
+    assert found == [asked_at(ms) for ms in (9, 8, 7, 6, 5)]
     assert deep.rows <= newest.rows + 64 * 5 < count
 
 
-def test_queries_are_listed_from_a_log_time_on() -> None:
-    store = asked_at(5, 6, 6, 7)
-    assert [place.time for place in store.oldest_of_agent(AGENT, from_time=6, count_max=ALL)] == [6, 6, 7]
-    assert [place.time for place in store.oldest_of_agent(AGENT, from_time=8, count_max=ALL)] == []
-    after = AuditPlace(6, made_up(2))
-    assert store.oldest_of_agent(AGENT, from_time=6, after=after, count_max=1) == [(6, made_up(4))]
-    assert store.oldest_of_agent(AGENT, from_time=7, after=after, count_max=ALL) == [(7, made_up(6))]
+@pytest.mark.parametrize("name", ["of_agent", "everybodys"])
+def test_queries_are_listed_from_a_moment_on(name: str) -> None:
+    store = store_of(5, 6, 6, 7)
+    own = store.of_agent(AGENT) if name == "of_agent" else store.everybodys()
+    assert {asked_ms(one) for one in own.oldest(from_ms=6, count_max=ALL)} == {6, 7}
+    assert own.oldest(from_ms=8, count_max=ALL) == []
+    assert own.oldest(from_ms=6, after=asked_at(6, 3), count_max=1) == [asked_at(6, 4)]
+    assert asked_ms(own.oldest(from_ms=7, after=asked_at(6, 2), count_max=1)[0]) == 7
 
 
-def test_who_is_not_known_is_listed_as_nobody() -> None:
+def test_who_is_not_known_is_listed_among_all_alone() -> None:
     state = Staging(MemoryEngine().snapshot())
-    AuditWriter(state).put(made_up(1), BARE_AUDIT)
+    AuditWriter(state).put(asked_at(1), BARE_AUDIT)
+    AuditWriter(state).put(asked_at(2), AUDIT)
     store = AuditStore(state)
-    assert store.oldest_of_agent(NOBODY_HEX, count_max=ALL) == [(BARE_AUDIT.time, made_up(1))]
-    assert store.newest_of_agent(AGENT, count_max=ALL) == []
+    assert store.everybodys().oldest(count_max=ALL) == [asked_at(1), asked_at(2)]
+    assert store.of_agent(AGENT).newest(count_max=ALL) == [asked_at(2)]
+    assert {key[:6] for key in state.batch.rows} == {b"\x00AUD:0", b"\x00AUDA:", b"Semagl"}
 
 
-@pytest.mark.parametrize("digest", [DIGEST, OTHER])
-def test_an_answer_is_found_by_each_assertion_that_it_rests_on(digest: bytes) -> None:
+def test_an_audit_is_listed_under_each_predicate_that_the_answer_has_read() -> None:
+    store = store_of(1, 2)
+    assert [asked_ms(one) for one in store.of_pair(SUBJECT, "q").oldest(count_max=ALL)] == [1, 2]
+    assert [asked_ms(one) for one in store.of_pair(SUBJECT, "p:q").oldest(count_max=ALL)] == [1, 2]
+    assert store.of_pair("other", "q").oldest(count_max=ALL) == []
+
+
+def test_a_question_about_a_pair_has_a_predicate_and_one_about_a_context_has_none() -> None:
+    assert AUDIT.audit.predicate == "p"
+    assert by(None, predicates=("must_use", "forbidden")).audit.predicate is None
+    assert BARE_AUDIT.audit.predicate is None
+
+
+def test_contributions_are_given_hash_by_hash() -> None:
+    assert Contribution(1.0, DIGEST + OTHER).hashes() == [DIGEST, OTHER]
+    assert Contribution(1.0, b"").hashes() == []
+
+
+def test_an_audit_put_as_bytes_is_the_same_rows() -> None:
+    typed, raw = (Staging(MemoryEngine().snapshot()) for _ in range(2))
+    encoded = msgspec.msgpack.encode(AUDIT.audit)
+    AuditWriter(typed).put(asked_at(1), AUDIT)
+    head = msgspec.msgpack.decode(encoded, type=AuditHead)
+    AuditWriter(raw).put_raw(asked_at(1), head, RawAudit(AUDIT.seq, msgspec.Raw(encoded)))
+    assert raw.batch.rows == typed.batch.rows
+
+
+def test_an_audit_that_is_removed_leaves_nothing_and_no_other_loses_a_line() -> None:
+    engine = MemoryEngine()
+    one, both = Staging(engine.snapshot()), Staging(engine.snapshot())
+    AuditWriter(one).put(asked_at(2), AUDIT)
+    for query_id in (asked_at(1), asked_at(2)):
+        AuditWriter(both).put(query_id, AUDIT)
+    found = AuditStore(both).heads([asked_at(1), asked_at(3)])
+    assert found[1] is None
+    assert found[0] is not None
+    assert found[0][0] == AUDIT.seq
+    AuditWriter(both).remove(asked_at(1), found[0][1])
+    assert {key: value for key, value in both.batch.rows.items() if value is not None} == one.batch.rows
+
+
+def test_an_audit_that_is_not_as_it_was_written_is_refused_when_it_is_read() -> None:
     state = Staging(MemoryEngine().snapshot())
-    AuditWriter(state).put(made_up(1), AUDIT)
-    AuditWriter(state).put(made_up(2), BARE_AUDIT)
-    assert AuditStore(state).of_assertion(digest.hex(), count_max=ALL) == [(AUDIT.time, made_up(1))]
-    assert AuditStore(state).of_assertion("0" * 64, count_max=ALL) == []
+    head = AuditHead(None, SUBJECT, ("p",))
+    AuditWriter(state).put_raw(asked_at(1), head, RawAudit(0, msgspec.Raw(msgspec.msgpack.encode([None, "s"]))))
+    with pytest.raises(UnsupportedValue):
+        AuditStore(state).get(asked_at(1))
+    with pytest.raises(UnsupportedValue):
+        AuditStore(state).heads([asked_at(1)])

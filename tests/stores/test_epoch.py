@@ -54,3 +54,15 @@ def test_epochs_that_hide_each_other_are_walked_once() -> None:
     assert chain(hidden((1, 1)), 1) == [1]
     assert chain(hidden((1, 2), (2, 1)), 2) == [2, 1]
     assert chain(hidden((1, 2), (2, 3), (3, 2)), 1) == [1, 2, 3]
+
+
+def test_an_epoch_is_hidden_from_the_position_of_its_marker_on() -> None:
+    store = EpochStore(hidden((1, 2), (2, 3)))  # each at the position of the newer one's number
+    assert [store.is_superseded(hash_hex(1), at) for at in (1, 2, None)] == [False, True, True]
+    assert [len(store.chain(hash_hex(1), at=at, count_max=ALL)) for at in (1, 2, 3, None)] == [1, 2, 3, 3]
+
+
+def test_what_hides_several_comes_in_the_order_asked() -> None:
+    store = EpochStore(hidden((1, 2), (2, 3)))
+    found = store.superseded_many([hash_hex(number) for number in (2, 9, 1)])
+    assert found == [store.superseded(hash_hex(2)), None, store.superseded(hash_hex(1))]

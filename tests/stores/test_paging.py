@@ -58,6 +58,7 @@ from stores import (
     VoteRow,
     VoteStore,
     VoteWriter,
+    pack_posting,
 )
 from tests.support.events import FULL_EVENTS, KEY_A, make_vote
 from tests.support.stores import ALL, SMALL, hash_hex
@@ -110,9 +111,13 @@ def in_order(items: Sequence[Any], write: Callable[[Any, Any], None]) -> Callabl
     return fill
 
 
+def asked(number: int) -> str:
+    """The id of an audit, two at every time, so that a page may end between them."""
+    return f"{number // 2:012x}{number:020x}"
+
+
 def _audit(state: Staging, number: int) -> None:
-    # Two at every time, so that a page may end between them.
-    AuditWriter(state).put(made_up(number), changed(AUDIT, time=number // 2))
+    AuditWriter(state).put(asked(number), AUDIT)
 
 
 def _escalation(state: Staging, number: int) -> None:
@@ -133,7 +138,7 @@ def _limit(state: Staging, number: int) -> None:
 
 def _said(state: Staging, number: int) -> None:
     event = changed(FULL_EVENTS[3], assertion=A)
-    SupersessionWriter(state).put_said(SupersessionRow(event, digest(number), (), number, 0))
+    SupersessionWriter(state).put_said(SupersessionRow(event, digest(number), (), number, 0, -1))
 
 
 def _trust(state: Staging, number: int) -> None:
@@ -142,6 +147,7 @@ def _trust(state: Staging, number: int) -> None:
 
 PAIRS: Final = tuple((subject, predicate) for subject in SUBJECTS for predicate in ("p", "p:q", "é"))
 HASHES: Final = tuple(map(hash_hex, range(7)))
+ASKED: Final = [asked(number) for number in range(9)]
 PLACES: Final = [(number // 2, made_up(number)) for number in range(9)]
 
 LISTINGS: Final[dict[str, Listing]] = {
@@ -290,29 +296,33 @@ LISTINGS: Final[dict[str, Listing]] = {
     ),
     "audits": Listing(
         each(range(9), _audit),
-        lambda reader, after, n: AuditStore(reader).audits(after=after, count_max=n),
-        lambda line: line[0],
-        [made_up(n) for n in range(9)],
+        lambda reader, after, n: AuditStore(reader).everybodys().oldest(after=after, count_max=n),
+        lambda query_id: query_id,
+        ASKED,
     ),
     "audits of an agent, oldest first": Listing(
         each(range(9), _audit),
-        lambda reader, after, n: AuditStore(reader).oldest_of_agent(KEY_A.agent_hex, after=after, count_max=n),
-        lambda place: place,
-        PLACES,
+        lambda reader, after, n: AuditStore(reader).of_agent(KEY_A.agent_hex).oldest(after=after, count_max=n),
+        lambda query_id: query_id,
+        ASKED,
     ),
     "audits of an agent, newest first": Listing(
         each(range(9), _audit),
-        lambda reader, after, n: AuditStore(reader).newest_of_agent(KEY_A.agent_hex, before=after, count_max=n),
-        lambda place: place,
-        PLACES[::-1],
+        lambda reader, after, n: AuditStore(reader).of_agent(KEY_A.agent_hex).newest(before=after, count_max=n),
+        lambda query_id: query_id,
+        ASKED[::-1],
     ),
-    "audits of an assertion": Listing(
+    "audits of a pair, oldest first": Listing(
         each(range(9), _audit),
-        lambda reader, after, n: AuditStore(reader).of_assertion(
-            AUDIT.contributions[1].digest.hex(), after=after, count_max=n
-        ),
-        lambda place: place,
-        PLACES,
+        lambda reader, after, n: AuditStore(reader).of_pair("Semaglutide", "p").oldest(after=after, count_max=n),
+        lambda query_id: query_id,
+        ASKED,
+    ),
+    "audits of a pair, newest first": Listing(
+        each(range(9), _audit),
+        lambda reader, after, n: AuditStore(reader).of_pair("Semaglutide", "p").newest(before=after, count_max=n),
+        lambda query_id: query_id,
+        ASKED[::-1],
     ),
     "escalations, oldest first": Listing(
         each(range(9), _escalation),
@@ -327,26 +337,34 @@ LISTINGS: Final[dict[str, Listing]] = {
         PLACES[::-1],
     ),
     "children": Listing(
-        each(NUMBERS, lambda state, n: LineageWriter(state).add_child(A, Posting(n, digest(99)))),
+        each(NUMBERS, lambda state, n: LineageWriter(state).add_children(A, [pack_posting(n, digest(99))])),
         lambda reader, after, n: LineageStore(reader).children(A, after=after, count_max=n),
         lambda posting: posting.seq,
         NUMBERS,
     ),
     "assertions of a source": Listing(
-        each(NUMBERS, lambda state, n: LineageWriter(state).add_to_source(A, Posting(n, digest(99)))),
+        each(NUMBERS, lambda state, n: LineageWriter(state).add_to_source(A, [pack_posting(n, digest(99))])),
         lambda reader, after, n: LineageStore(reader).of_source(A, after=after, count_max=n),
         lambda posting: posting.seq,
         NUMBERS,
     ),
     "assertions of an epoch": Listing(
-        each(NUMBERS, lambda state, n: LineageWriter(state).add_to_epoch(A, Posting(n, digest(99)))),
+        each(NUMBERS, lambda state, n: LineageWriter(state).add_to_epoch(A, [pack_posting(n, digest(99))])),
         lambda reader, after, n: LineageStore(reader).of_epoch(A, after=after, count_max=n),
         lambda posting: posting.seq,
         NUMBERS,
     ),
     "assertions of an agent": Listing(
-        each(NUMBERS, lambda state, n: LineageWriter(state).add_to_agent(A, Posting(n, digest(99)))),
+        each(
+            NUMBERS, lambda state, n: LineageWriter(state).add_to_agent(bytes.fromhex(A), [pack_posting(n, digest(99))])
+        ),
         lambda reader, after, n: LineageStore(reader).of_agent(A, after=after, count_max=n),
+        lambda posting: posting.seq,
+        NUMBERS,
+    ),
+    "assertions of a replacement": Listing(
+        each(NUMBERS, lambda state, n: LineageWriter(state).add_replaced(A, Posting(n, digest(99)))),
+        lambda reader, after, n: LineageStore(reader).replaced_by(A, after=after, count_max=n),
         lambda posting: posting.seq,
         NUMBERS,
     ),

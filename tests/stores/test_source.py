@@ -33,3 +33,21 @@ def test_several_sources_come_in_the_order_asked() -> None:
     SourceWriter(state).put(hash_hex(2), RECORD)
     asked = [hash_hex(number) for number in (2, 3, 1)]
     assert SourceStore(state).get_many(asked) == [RECORD, None, SOURCE_RECORD]
+
+
+def test_tainted_sources_are_counted_as_they_are_now() -> None:
+    state = Staging(MemoryEngine().snapshot())
+    writer = SourceWriter(state)
+    counts = []
+    changes: list[tuple[int, SourceState]] = [
+        (1, "suspect"),
+        (2, "active"),
+        (1, "retracted"),
+        (2, "retracted"),
+        (1, "active"),
+    ]
+    for number, now in changes:
+        writer.put(hash_hex(number), SourceRecord("x", None, None, 0, (status("suspect", 1), status(now, 2))))
+        counts.append(SourceStore(state).tainted_count())
+    writer.put(hash_hex(3), BARE_SOURCE_RECORD)
+    assert [*counts, SourceStore(state).tainted_count()] == [1, 1, 1, 2, 1, 1]

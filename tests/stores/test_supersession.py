@@ -4,7 +4,16 @@ from typing import Any
 
 from msgspec import UNSET
 
-from stores import MemoryEngine, Staging, SupersessionRow, SupersessionStore, SupersessionWriter
+from stores import (
+    ANY_OPERATOR,
+    MemoryEngine,
+    Staging,
+    SupersessionRow,
+    SupersessionStore,
+    SupersessionWriter,
+    Waiting,
+)
+from tests.support.events import KEY_A
 from tests.support.stores import ALL, hash_hex
 from tests.support.values import SUPERSESSION_ROW, changed
 
@@ -13,7 +22,8 @@ def row(target: int, replacement: int | None, seq: int = 1) -> SupersessionRow:
     fields: dict[str, Any] = {"mode": "invalidate", "replacement": UNSET}
     if replacement is not None:
         fields = {"mode": "replace", "replacement": hash_hex(replacement)}
-    return SupersessionRow(changed(SUPERSESSION_ROW.event, assertion=hash_hex(target), **fields), bytes(32), (), seq, 0)
+    event = changed(SUPERSESSION_ROW.event, assertion=hash_hex(target), **fields)
+    return SupersessionRow(event, bytes(32), (), seq, 0, seq)
 
 
 def staged(*rows: SupersessionRow) -> Staging:
@@ -53,3 +63,26 @@ def test_replacements_are_followed_to_the_last_with_a_bound_and_no_loop() -> Non
     assert chain(state, 1, count_max=2) == [1, 2]
     assert chain(state, 9) == [9]
     assert chain(state, 8) == [8, 7]
+
+
+def test_replacements_are_followed_as_of_a_position() -> None:
+    store = SupersessionStore(staged(row(1, 2, seq=5), row(2, 3, seq=9)))
+    chains = {at: store.chain(hash_hex(1), at=at, count_max=ALL) for at in (4, 5, 8, 9, None)}
+    assert {at: len(one) for at, one in chains.items()} == {4: 1, 5: 2, 8: 2, 9: 3, None: 3}
+
+
+def test_supersession_hides_from_its_position_on_or_never() -> None:
+    counting, idle = row(1, None, seq=7), changed(row(1, None, seq=7), since=-1)
+    assert [counting.hides_at(at) for at in (6, 7, None)] == [False, True, True]
+    assert [idle.hides_at(at) for at in (6, 7, None)] == [False, False, False]
+
+
+def test_what_waits_is_found_by_subject_assertion_and_agent() -> None:
+    state = staged()
+    writer = SupersessionWriter(state)
+    assert not writer.any_waits()
+    writer.put_waiting("Tesla", hash_hex(1), KEY_A.agent, Waiting(5, 3))
+    assert writer.any_waits()
+    assert writer.waiting("Tesla", hash_hex(1), [ANY_OPERATOR, KEY_A.agent]) == [None, Waiting(5, 3)]
+    assert writer.waiting("Tesla:", hash_hex(1), [KEY_A.agent]) == [None]
+    assert writer.waiting("Tesla", hash_hex(2), [KEY_A.agent]) == [None]

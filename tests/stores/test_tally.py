@@ -17,6 +17,7 @@ from stores import (
     GroupTally,
     MemoryEngine,
     PairClaim,
+    PairGround,
     PairTally,
     PairTotals,
     Staging,
@@ -42,14 +43,14 @@ KEY: Final = TallyKeys("Zürich", VALUE).group(VALUE)
 CLAIM: Final = PairClaim(TIE, 2**33, NOW_MS, True, AGENT, VALUE, ((AGENT, 2**33),), -500_000, b"\xa1x")
 LONE: Final = PairClaim(TIE, 0, 0, False, None, VALUE, (), 0, b"")
 RECORDS: Final[dict[str, Any]] = {
-    "pair": PairTally([CLAIM, LONE]),
-    "pair of many": PairTally([], PairTotals(5, [(0, 2), (3, 1)], 1, 2)),
+    "pair": PairTally([CLAIM, LONE], None, PairGround((AGENT, DIGEST), None, references=True)),
+    "pair of many": PairTally([], PairTotals(5, [(0, 2), (3, 1)], 1, 2, 9, has_revoked=True, checked_seq=2**33)),
     "group": GroupTally(9, 3, [0, 0, 0, 9, 0, 0], -1, TIE, b"\xa1x", [(4, TIE, 250_000)]),
     "agent": AgentTally([(NOW_MS, 4, VALUE, TIE)], 12, TIE),
     "chain": ChainTally([CLAIM, LONE]),
 }
 GOLDEN: Final[dict[str, str]] = json.loads(
-    (Path(__file__).parents[1] / "golden" / "tallies-v1.json").read_text("utf-8")
+    (Path(__file__).parents[1] / "golden" / "tallies-v2.json").read_text("utf-8")
 )
 
 
@@ -107,7 +108,7 @@ def test_value_that_is_not_as_it_was_written_is_refused(name: str) -> None:
     fields = msgspec.msgpack.decode(value[1:])
     another = value[:1] + msgspec.msgpack.encode(["x", *fields[1:]])
     longer = value[:1] + msgspec.msgpack.encode([*fields, 0])
-    for broken in (b"", value[:1], b"\x02" + value[1:], value + b"\x00", value[:-1], another, longer):
+    for broken in (b"", value[:1], b"\x09" + value[1:], value + b"\x00", value[:-1], another, longer):
         with pytest.raises(UnsupportedValue):
             get(store_of(key, broken), name)
 

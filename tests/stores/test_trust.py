@@ -1,6 +1,5 @@
 """Trust ranks: the newest one, and the one as of any position."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,8 +48,31 @@ def test_several_judgements_by_one_event_are_one_change() -> None:
     assert writer.as_of(AGENT, 7) == rank(3, 550_000)
 
 
-def test_a_change_from_before_the_newest_is_a_broken_promise() -> None:
+def test_change_by_an_event_that_comes_late_joins_the_newest_change() -> None:
     writer = TrustRankWriter(new_state())
-    writer.put(AGENT, rank(3))
-    with pytest.raises(AssertionError):
-        writer.put(AGENT, rank(2))
+    writer.put(AGENT, rank(3, 550_000))
+    writer.put(AGENT, rank(8, 600_000))
+    writer.put(AGENT, rank(5, 500_000))
+    assert writer.get(AGENT) == rank(8, 500_000)
+    assert [(change.before.seq, change.after) for change in writer.changes(AGENT, count_max=ALL)] == [
+        (0, rank(3, 550_000)),
+        (3, rank(8, 500_000)),
+    ]
+    assert [writer.as_of(AGENT, seq) for seq in (2, 3, 7, 8)] == [
+        NOT_JUDGED,
+        rank(3, 550_000),
+        rank(3, 550_000),
+        rank(8, 500_000),
+    ]
+
+
+def test_ranks_of_many_are_the_ranks_of_each() -> None:
+    writer = TrustRankWriter(new_state())
+    agents = [bytes.fromhex(hash_hex(number)) for number in range(6)]
+    for number, agent in enumerate(agents[:4]):
+        for seq in range(number, 20, 5):
+            writer.put(agent.hex(), rank(seq, seq))
+    asked = [agents[5], *agents, agents[2]]
+    for at in (None, *range(22)):
+        expected = [writer.get(one.hex()) if at is None else writer.as_of(one.hex(), at) for one in asked]
+        assert writer.as_of_many(asked, at) == expected

@@ -1,7 +1,7 @@
 """The ASGI application without a socket: for nodes that only a test can build, such as one on a failing disk."""
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,17 +14,26 @@ Message = MutableMapping[str, Any]
 
 
 def call_node(
-    node: Node, method: str, path: str, body: bytes = b"", *, config: ServerConfig | None = None, stalls: bool = False
+    node: Node,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    config: ServerConfig | None = None,
+    stalls: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> Reply:
     """One request to a node, in a loop of its own; one that stalls never sends the rest of its body."""
     application = Application(node, config or ServerConfig())
     try:
-        return asyncio.run(_call(application, method, path, body, stalls))
+        return asyncio.run(_call(application, method, path, body, stalls, headers or {}))
     finally:
         application.close()
 
 
-async def _call(application: Application, method: str, path: str, body: bytes, stalls: bool) -> Reply:
+async def _call(
+    application: Application, method: str, path: str, body: bytes, stalls: bool, more: Mapping[str, str]
+) -> Reply:
     parts = urlsplit(path)
     scope = {
         "type": "http",
@@ -36,7 +45,11 @@ async def _call(application: Application, method: str, path: str, body: bytes, s
         "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(),
         "root_path": "",
-        "headers": [(b"host", b"test"), (b"content-length", str(len(body)).encode())],
+        "headers": [
+            (b"host", b"test"),
+            (b"content-length", str(len(body)).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in more.items()),
+        ],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }
@@ -56,5 +69,5 @@ async def _call(application: Application, method: str, path: str, body: bytes, s
 
     await application(scope, receive, send)
     start, *parts_sent = sent
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Reply(start["status"], headers, b"".join(part.get("body", b"") for part in parts_sent))
+    names = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Reply(start["status"], names, b"".join(part.get("body", b"") for part in parts_sent))

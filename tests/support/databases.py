@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from episteme import Client, Node, Receipt
+from episteme.config import NodeConfig
 from model import SigningKey
 from tests.support.events import KEY_A, make_assertion, signed
 from tests.support.servers import shared
@@ -18,12 +19,13 @@ Database = Node | Client
 
 @contextmanager
 def opened(kind: str, folder: Path) -> Iterator[Database]:
-    """A new database in a folder, signing with KEY_A."""
+    """A new database in a folder, signing with KEY_A, which is an operator of it."""
     if kind == "node":
-        with Node.open(folder / "data", key=KEY_A) as node:
+        config = NodeConfig(operators=(KEY_A.agent_hex,))
+        with Node.open(folder / "data", key=KEY_A, config=config) as node:
             yield node
     else:
-        with shared(folder) as server, Client(server.url, key=KEY_A) as client:
+        with shared(folder, "--no-audit", "--operator", KEY_A.agent_hex) as server, Client(server.url, key=KEY_A) as client:
             yield client
 
 

@@ -1,12 +1,17 @@
 """Nodes in process on a disk of the test's choosing, with a clock that stands still."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
+from episteme.audit.auditor import Auditor
 from episteme.config import NodeConfig
 from episteme.gate import IntakeOptions
 from episteme.node import LOG_FOLDER, Node
+from episteme.reading import Question, as_parameters
 from episteme.state import open_state
 from tests.support.events import KEY_A, NOW_MS
 from tests.support.logs import open_log
@@ -20,11 +25,14 @@ def node_on(
     files: Files | None = None,
     pending_bytes_max: int = 2**26,
     intake: IntakeOptions = IntakeOptions(),  # noqa: B008  (immutable)
+    config: NodeConfig = NodeConfig(),  # noqa: B008  (immutable)
+    clock_ms: Callable[[], int] = lambda: NOW_MS,
 ) -> Iterator[Node]:
     """A node whose log is on files: a disk without waits unless a test gives another."""
-    config = NodeConfig(intake=intake)
+    config = msgspec.structs.replace(config, intake=intake)
+    auditor = Auditor[Question](folder, config.audit, as_parameters, clock_ms=clock_ms, random_bytes=os.urandom)
     with (
-        open_log(folder / LOG_FOLDER, files=files, clock_ms=lambda: NOW_MS, pending_bytes_max=pending_bytes_max) as log,
-        Node(log, open_state(folder, log, config), config, KEY_A, lambda: NOW_MS) as node,
+        open_log(folder / LOG_FOLDER, files=files, clock_ms=clock_ms, pending_bytes_max=pending_bytes_max) as log,
+        Node(log, open_state(folder, log, config), config, KEY_A, clock_ms, auditor) as node,
     ):
         yield node

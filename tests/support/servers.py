@@ -121,9 +121,9 @@ class Server:
 
 
 @contextmanager
-def shared(folder: Path) -> Iterator[Server]:
+def shared(folder: Path, *arguments: str) -> Iterator[Server]:
     """A server for many tests, each of which has subjects of its own; it must end as a server should."""
-    with Server.start(folder / "data") as server:
+    with Server.start(folder / "data", ("--port", "0", *arguments)) as server:
         yield server
         ended = server.stop()
     assert ended.code == 0, ended.output

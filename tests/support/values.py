@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from model import BooleanValue, NumberValue, ReferenceValue, Signature, TextValue
+from model import BooleanValue, DatabaseRules, NumberValue, ReferenceValue, Signature, TextValue
 from stores import (
     Acknowledgement,
     AliasRow,
@@ -14,6 +14,7 @@ from stores import (
     AssertionRow,
     AssertionStore,
     AssertionWriter,
+    AuditRow,
     AuditStore,
     AuditWriter,
     Contribution,
@@ -35,7 +36,10 @@ from stores import (
     LiveVote,
     LogPlace,
     MemoryEngine,
+    OperatorStore,
+    OperatorWriter,
     PackMemberRow,
+    PairNumbers,
     PredicateRow,
     PredicateStore,
     PredicateWriter,
@@ -50,6 +54,10 @@ from stores import (
     RevocationStore,
     RevocationWriter,
     RowSignature,
+    RulesRow,
+    Rulings,
+    RulingsStore,
+    RulingsWriter,
     SourceRecord,
     SourceStatus,
     SourceStore,
@@ -67,6 +75,7 @@ from stores import (
     TrustRank,
     TrustRankStore,
     TrustRankWriter,
+    ViewGround,
     ViewRow,
     ViewStore,
     ViewWriter,
@@ -104,7 +113,8 @@ GROUPS: Final = (
     GroupRow(ReferenceValue("Zürich"), 0.1, 1, 5, 0, (DIGEST,), 1),
 )
 RESOLUTION: Final = Resolution("consensus", 1, "contested", DIGEST, 0.4, 0.923456, 0.1, 9, GROUPS)
-VIEW_ROW: Final = ViewRow(RESOLUTION, 4, ASSERTION_ROW, 2**33, TIME)
+VIEW_GROUND: Final = ViewGround(DIGEST, (DIGEST, OTHER), (OTHER,), None, references=True, governed=False)
+VIEW_ROW: Final = ViewRow(RESOLUTION, 4, ASSERTION_ROW, 2**33, TIME, VIEW_GROUND)
 EMPTY_VIEW_ROW: Final = ViewRow(Resolution("consensus", 1, "none", None, 0.0, 0.0, None, 0, ()), 0, None, 0, 0)
 BUNDLED_ASSERTION_ROW: Final = AssertionRow(
     make_assertion(),
@@ -173,6 +183,7 @@ def raw_view(row: ViewRow) -> RawView:
         winner,
         row.seq,
         row.time,
+        row.ground,
     )
 
 
@@ -196,11 +207,11 @@ def stored_rows(case: Case) -> dict[bytes, bytes]:
 
 LIVE_VOTE: Final = LiveVote(1_767_225_600_000, 2**33, -250_000, DIGEST)
 TALLY: Final = Tally(3, -125_000, 1_000_001)
-EVENT_ROW: Final = EventRow(11, "key_revocation", (KEY_A.agent, KEY_B.agent))
+EVENT_ROW: Final = EventRow(11, "alias", (KEY_A.agent, KEY_B.agent), 2**33)
 
 EPOCH_ROW: Final = EpochRow(FULL_EVENTS[2], 12, TIME)  # type: ignore[arg-type]
 SUPERSEDED: Final = SupersededEpoch(OTHER, "invalidation", 13, TIME)
-SUPERSESSION_ROW: Final = SupersessionRow(FULL_EVENTS[3], DIGEST, (KEY_A.agent, KEY_B.agent), 14, TIME)  # type: ignore[arg-type]
+SUPERSESSION_ROW: Final = SupersessionRow(FULL_EVENTS[3], DIGEST, (KEY_A.agent, KEY_B.agent), 14, TIME, 2**33)  # type: ignore[arg-type]
 GOLD_ROW: Final = GoldRow(FULL_EVENTS[5], DIGEST, 15, TIME)  # type: ignore[arg-type]
 JUDGEMENT: Final = Judgement(False, -100_000, 16, TIME)
 WHICH: Final = JudgementId(OTHER.hex(), KEY_B.agent_hex)
@@ -219,6 +230,7 @@ LIMIT_ROW: Final = QuotaLimitRow(FULL_EVENTS[7], DIGEST, 19, TIME)  # type: igno
 PREDICATE_ROW: Final = PredicateRow(FULL_EVENTS[8], DIGEST, 20, TIME)  # type: ignore[arg-type]
 ALIAS_ROW: Final = AliasRow(FULL_EVENTS[9], DIGEST, 21, TIME)  # type: ignore[arg-type]
 REVOCATION_ROW: Final = RevocationRow(FULL_EVENTS[10], DIGEST, 22, TIME)  # type: ignore[arg-type]
+RULES_ROW: Final = RulesRow(28, TIME, DatabaseRules((KEY_A.agent, KEY_B.agent), 7, 900_000))
 SOURCE_RECORD: Final = SourceRecord(
     "STEP 1",
     "https://example.org/1",
@@ -233,25 +245,27 @@ BARE_SOURCE_RECORD: Final = SourceRecord("STEP 1", None, None, 0, ())
 TRUST_BEFORE: Final = TrustRank(500_000, 0, 0, 0, 0)
 TRUST_RANK: Final = TrustRank(399_999, 1, 2, 24, TIME)
 AUDIT_ID: Final = "0123456789abcdef0123456789abcdef"
-AUDIT: Final = QueryAudit(
-    KEY_A.agent,
-    SUBJECT,
-    "p",
-    "trust",
-    2,
-    (("decay", "30d"), ("include", "rejected")),
-    2**33,
-    "contested",
-    DIGEST,
-    0.625,
-    0.9375,
-    (Contribution(DIGEST, 0.4), Contribution(OTHER, -0.25)),
-    OTHER,
+AUDIT: Final = AuditRow(
     25,
-    TIME,
+    QueryAudit(
+        KEY_A.agent,
+        SUBJECT,
+        ("p",),
+        (("decay", "30d"), ("include", "revoked")),
+        1_767_225_600_000,
+        2**33,
+        "trust",
+        2,
+        "contested",
+        DIGEST,
+        0.625,
+        0.9375,
+        (Contribution(0.625, DIGEST + OTHER[::-1]), Contribution(0.375, OTHER)),
+        OTHER,
+    ),
 )
-BARE_AUDIT: Final = QueryAudit(
-    None, SUBJECT, None, "constraints", 1, (), 0, "none", None, 0.0, 0.0, (), DIGEST, 0, TIME
+BARE_AUDIT: Final = AuditRow(
+    0, QueryAudit(None, SUBJECT, (), (), 0, -1, "constraints", 1, "none", None, 0.0, 0.0, (), DIGEST)
 )
 ESCALATION_ID: Final = make_escalation_id("regulatory_conflict", SUBJECT, "p", 26)
 ESCALATION: Final = EscalationRow(
@@ -265,6 +279,7 @@ ESCALATION: Final = EscalationRow(
     Acknowledgement(KEY_B.agent, "both stand", OTHER, 27, TIME + 1),
     None,
 )
+PAIR_NUMBERS: Final = PairNumbers(499, 2, True, True)
 RESOLVED_ESCALATION: Final = EscalationRow(
     "anecdotal_cluster", "warning", "resolved", SUBJECT, "p", "", LogPlace(26, TIME), None, LogPlace(2**33, TIME + 9)
 )
@@ -348,6 +363,13 @@ CASES: Final[dict[str, Case]] = {
         lambda state: TrustPackWriter(state).put(PACK_ROW),
         lambda reader: TrustPackStore(reader).get(pack_id(KEY_A.agent, "curated")),
     ),
+    "TrustPackRow, with an earlier version": Case(
+        (changed(PACK_ROW, version=4, seq=2**33), PACK_ROW),
+        lambda state: [TrustPackWriter(state).put(row) for row in (PACK_ROW, changed(PACK_ROW, version=4, seq=2**33))],
+        lambda reader: tuple(
+            TrustPackStore(reader).as_of(pack_id(KEY_A.agent, "curated"), at) for at in (None, 2**33 - 1)
+        ),
+    ),
     "QuotaUse": Case(
         QUOTA_USE,
         lambda state: QuotaWriter(state).put(KEY_A.agent_hex, 490_896, QUOTA_USE),
@@ -363,13 +385,31 @@ CASES: Final[dict[str, Case]] = {
         lambda state: PredicateWriter(state).put(PREDICATE_ROW),
         lambda reader: PredicateStore(reader).get("authors"),
     ),
+    "PredicateRow, with an earlier one": Case(
+        (changed(PREDICATE_ROW, seq=2**33), PREDICATE_ROW),
+        lambda state: [PredicateWriter(state).put(row) for row in (PREDICATE_ROW, changed(PREDICATE_ROW, seq=2**33))],
+        lambda reader: tuple(PredicateStore(reader).as_of("authors", at) for at in (None, 2**33 - 1)),
+    ),
     "AliasRow": Case(
         ALIAS_ROW, lambda state: AliasWriter(state).put(ALIAS_ROW), lambda reader: AliasStore(reader).get("Tesla")
+    ),
+    "AliasRow, with an earlier one": Case(
+        (changed(ALIAS_ROW, seq=2**33), ALIAS_ROW),
+        lambda state: [AliasWriter(state).put(row) for row in (ALIAS_ROW, changed(ALIAS_ROW, seq=2**33))],
+        lambda reader: tuple(AliasStore(reader).as_of("Tesla", at) for at in (None, 2**33 - 1)),
     ),
     "RevocationRow": Case(
         REVOCATION_ROW,
         lambda state: RevocationWriter(state).put(REVOCATION_ROW),
         lambda reader: RevocationStore(reader).get(KEY_B.agent_hex),
+    ),
+    "RulesRow": Case(
+        RULES_ROW, lambda state: OperatorWriter(state).put(RULES_ROW), lambda reader: OperatorStore(reader).row()
+    ),
+    "Rulings": Case(
+        Rulings(-1, 29, -1, -1, -1, 2**33, -1),
+        lambda state: [RulingsWriter(state).note(*one) for one in (("supersession", 29), ("source", 2**33))],
+        lambda reader: RulingsStore(reader).get(),
     ),
     "SourceRecord": Case(
         SOURCE_RECORD,
@@ -381,10 +421,10 @@ CASES: Final[dict[str, Case]] = {
         lambda state: SourceWriter(state).put(HASH, BARE_SOURCE_RECORD),
         lambda reader: SourceStore(reader).get(HASH),
     ),
-    "QueryAudit": Case(
+    "AuditRow": Case(
         AUDIT, lambda state: AuditWriter(state).put(AUDIT_ID, AUDIT), lambda reader: AuditStore(reader).get(AUDIT_ID)
     ),
-    "QueryAudit, fewest fields": Case(
+    "AuditRow, fewest fields": Case(
         BARE_AUDIT,
         lambda state: AuditWriter(state).put(AUDIT_ID, BARE_AUDIT),
         lambda reader: AuditStore(reader).get(AUDIT_ID),
@@ -396,5 +436,10 @@ CASES: Final[dict[str, Case]] = {
         RESOLVED_ESCALATION,
         lambda state: EscalationWriter(state).put(ESCALATION_ID, RESOLVED_ESCALATION),
         _get_escalation,
+    ),
+    "PairNumbers": Case(
+        PAIR_NUMBERS,
+        lambda state: EscalationWriter(state).put_numbers(SUBJECT, "p", PAIR_NUMBERS),
+        lambda reader: EscalationStore(reader).numbers(SUBJECT, "p"),
     ),
 }

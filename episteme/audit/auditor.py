@@ -1,0 +1,125 @@
+"""The audit of one database: what is recorded of an answer, and who may look at it.
+
+Recording an answer makes an id and puts it on a queue; all else is the
+recorder's.  A database that is opened costs nothing more for it: folders are
+opened when the first answer is recorded, or the first audit is asked for.
+
+Source: docs/audit.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from episteme.api import Answer
+from episteme.audit.digest import what_is_said
+from episteme.audit.event import encode_answered
+from episteme.audit.ledger import LOG_FOLDER, Ledger
+from episteme.audit.options import AuditOptions, check_options
+from episteme.audit.recorder import Recorder
+from episteme.audit.summary import make_audit
+from episteme.errors import translate
+from episteme.status import AuditStatus
+from keycodec import KeyCodecError
+from stores import MemoryEngine, Reader, StoreError
+from wal import Files
+
+Asked = TypeVar("Asked")
+
+# An id is 48 bits of milliseconds, so that ids are in order of time, then 40 of a count and 40 that are random for
+# each auditor: no two are equal, whatever clocks do.
+_COUNT_MASK: Final = (1 << 40) - 1
+_RANDOM_BYTES: Final = 5
+
+
+class _Recorded(NamedTuple, Generic[Asked]):
+    query_id: str
+    asked: Asked
+    said: bytes
+    agent: bytes | None
+    now_ms: int
+
+
+class Auditor(Generic[Asked]):
+    """Records answers, and reads back what was recorded.  Thread-safe."""
+
+    def __init__(
+        self,
+        folder: Path,
+        options: AuditOptions,
+        parameters_of: Callable[[Asked], Mapping[str, str]],
+        *,
+        clock_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        files: Files | None = None,
+    ) -> None:
+        """folder: the database's.  parameters_of: a question as the parameters that ask it again, by name.
+
+        Nothing is opened or started yet.  Raises: ValueError for bad options.
+        """
+        self._folder = folder
+        self.options = check_options(options)
+        self._parameters_of = parameters_of
+        open_ledger = partial(
+            Ledger.open, folder, options, clock_ms=clock_ms, new_log_id=lambda: random_bytes(16), files=files
+        )
+        self._recorder = Recorder[_Recorded[Asked]](options, self._encode, open_ledger)
+        self._clock_ms = clock_ms
+        self._id_end = random_bytes(_RANDOM_BYTES).hex()
+        self._id_count = count()
+
+    def record(self, asked: Asked, answer: Answer, agent: bytes | None, now_ms: int) -> str | None:
+        """The id of an audit that is written soon; None if answers are not audited, or too many wait.
+
+        agent: who asked (32 bytes), if that is known.  now_ms: from which the ages of claims were counted.
+        """
+        if not self.options.enabled:
+            return None
+        query_id = f"{self._clock_ms():012x}{next(self._id_count) & _COUNT_MASK:010x}{self._id_end}"
+        recorded = _Recorded(query_id, asked, what_is_said(answer), agent, now_ms)
+        return query_id if self._recorder.put(recorded) else None
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """The audits of all that was answered before; the state to read them from.
+
+        Raises: NotReady if they are not written in time; what the log or the state has failed with, translated.
+        """
+        if not self._recorder.is_started and not (self._folder / LOG_FOLDER).is_dir():
+            with MemoryEngine().snapshot() as empty:
+                yield empty
+            return
+        ledger = self._recorder.settle(self.options.read_wait_s)
+        try:
+            with ledger.snapshot() as snapshot:
+                yield snapshot
+        except (StoreError, KeyCodecError) as error:
+            raise translate(error) from error
+
+    def status(self) -> AuditStatus:
+        """What was recorded since the start, and what was not."""
+        recorder, ledger = self._recorder, self._recorder.ledger
+        return AuditStatus(
+            enabled=self.options.enabled,
+            written=recorder.written_count,
+            waiting=recorder.waiting_count,
+            dropped=recorder.dropped_count,
+            lost=recorder.lost_count,
+            log_bytes=None if ledger is None else ledger.log.size_bytes,
+            lag=None if ledger is None else ledger.state.lag,
+            failure=None if recorder.failure is None else recorder.failure.code,
+        )
+
+    def close(self) -> None:
+        """Write what is waiting and close.  A second call does nothing."""
+        self._recorder.close()
+
+    def _encode(self, recorded: _Recorded[Asked]) -> bytes:
+        query_id, asked, said, agent, now_ms = recorded
+        audit = make_audit(
+            said, self._parameters_of(asked), agent, now_ms, contributions_max=self.options.contributions_max
+        )
+        return encode_answered(query_id, audit)

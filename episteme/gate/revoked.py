@@ -1,0 +1,50 @@
+"""Keys that no longer speak: those that the state knows, and those whose revocation is not folded yet."""
+
+from collections.abc import Collection, Iterable
+
+from model import KeyRevocation, SignedEvent
+from stores import OperatorStore, Reader, RevocationStore, RulingsStore
+
+
+class RevokedKeys:
+    """For one thread at a time; what it remembers is bounded by the fold's lag."""
+
+    def __init__(self) -> None:
+        self._recent: dict[bytes, int] = {}  # revoked by an event that is not folded, and its position
+
+    def forget_before(self, cursor: int) -> None:
+        """Drop what a state with this cursor knows."""
+        if self._recent:
+            self._recent = {agent: seq for agent, seq in self._recent.items() if seq >= cursor}
+
+    def add(self, agent: bytes, seq: int) -> None:
+        """Remember a key that the event at seq revokes."""
+        self._recent.setdefault(agent, seq)
+
+    def find(self, agents: Iterable[bytes]) -> bytes | None:
+        """The first of these whose revocation is not folded."""
+        return next((agent for agent in agents if agent in self._recent), None) if self._recent else None
+
+
+class RevokedNow:
+    """Who is revoked as of one state; one get where nobody is."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._is_any = RulingsStore(reader).get().revocation >= 0
+
+    def find(self, agents: Collection[bytes]) -> bytes | None:
+        """The first of these whose key is revoked."""
+        if not self._is_any:
+            return None
+        rows = RevocationStore(self._reader).get_many(agents)
+        return next((agent for agent, row in zip(agents, rows, strict=True) if row is not None), None)
+
+    def revoked_by(self, signed: SignedEvent, signers: Collection[bytes]) -> bytes | None:
+        """The key that an event revokes, if it counts; signers: all so far, whose keys speak."""
+        event = signed.event
+        if not isinstance(event, KeyRevocation):
+            return None
+        key = bytes.fromhex(event.revoked)
+        operators = OperatorStore(self._reader).rules().operators
+        return key if key in signers or any(agent in operators for agent in signers) else None

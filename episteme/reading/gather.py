@@ -1,0 +1,213 @@
+"""Hydration: all claims of a pair as they stood at a position, as candidates.
+
+Everything that a candidate carries is as of one moment: signers by the position
+of their signature, votes, the rule by which values are compared, aliases, and
+the trust of each signer.  Nothing is filtered here but what did not exist, and
+signers whose key did not speak any more.
+
+Source: docs/questions.md, docs/governance.md.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from msgspec import UNSET, Struct
+
+from episteme.decay import Decay
+from episteme.errors import TooManyCandidates
+from episteme.lenses import PLAIN, Candidate, Comparison, Signer, make_candidate
+from episteme.reading.question import Moment
+from episteme.standing import trusts_at
+from model import TIER_BY_SOURCE_CLASS, to_micros
+from stores import (
+    AliasStore,
+    AssertionStore,
+    ClaimRow,
+    IndexStore,
+    Posting,
+    PredicateRow,
+    PredicateStore,
+    Reader,
+    RevocationStore,
+    Rulings,
+    RulingsStore,
+    Tally,
+    VoteStore,
+)
+
+SAME_SUBJECTS_MAX: Final = 100  # subjects that aliases make one: a query reads the claims of all
+_UNBOUNDED: Final = 2**31
+
+
+class Pool(Struct, frozen=True):
+    """The claims that a question may see, in log order, before its filters.
+
+    subjects: whose claims they are.  silenced: claims by hash whose every signer is revoked; not among candidates
+    unless that was asked for.  rulings: what governance has done anywhere, to save looking where it did nothing.
+    """
+
+    subjects: tuple[str, ...]
+    comparison: Comparison
+    candidates: tuple[Candidate, ...]
+    silenced: tuple[Candidate, ...]
+    rulings: Rulings
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """How claims are to be seen.  weights: of a trust pack's members, in millionths; None: everybody's in full."""
+
+    moment: Moment
+    with_trust: bool = False
+    with_revoked: bool = False
+    decay: Decay | None = None
+    weights: Mapping[bytes, int] | None = None
+    count_max: int = _UNBOUNDED
+
+
+class _Found(NamedTuple):
+    posting: Posting
+    row: ClaimRow
+    tally: Tally
+
+
+def gather(reader: Reader, subject: str, predicates: Sequence[str], sight: Sight) -> Pool:
+    """Hydrate the claims of a pair, or of several predicates of one context.
+
+    Raises: TooManyCandidates.
+    """
+    rulings = RulingsStore(reader).get()
+    at = sight.moment.at
+    subjects = same_subjects(reader, subject, at, rulings)
+    comparison = comparison_of(rule_of(reader, predicates[0], at, rulings)) if len(predicates) == 1 else PLAIN
+    found: list[_Found] = []
+    for name in subjects:
+        for predicate in predicates:
+            found.extend(_hydrate(reader, name, predicate, at, sight.count_max - len(found)))
+    if len(subjects) > 1 or len(predicates) > 1:
+        found.sort(key=lambda one: one.posting)
+    if rulings.alias >= 0:
+        comparison = _with_aliases(reader, comparison, found, at)
+    return _pool(reader, subjects, comparison, found, sight, rulings)
+
+
+def same_subjects(reader: Reader, subject: str, at: int | None, rulings: Rulings) -> tuple[str, ...]:
+    """The subjects that aliases make one with this one, itself included, in byte order."""
+    if rulings.alias < 0:
+        return (subject,)
+    return AliasStore(reader).same(subject, at, count_max=SAME_SUBJECTS_MAX)
+
+
+def rule_of(reader: Reader, predicate: str, at: int | None, rulings: Rulings) -> PredicateRow | None:
+    """How a predicate's values are compared, if that is declared."""
+    return None if rulings.predicate < 0 else PredicateStore(reader).as_of(predicate, at)
+
+
+def comparison_of(rule: PredicateRow | None) -> Comparison:
+    """The comparison that a rule declares."""
+    if rule is None:
+        return PLAIN
+    event = rule.event
+    return Comparison(
+        many=event.cardinality == "many",
+        tolerance=None if event.tolerance is UNSET else event.tolerance,
+        separator=None if event.separator is UNSET else event.separator,
+    )
+
+
+def _hydrate(reader: Reader, subject: str, predicate: str, at: int | None, count_max: int) -> list[_Found]:
+    postings = IndexStore(reader).of_pair(subject, predicate, count_max=min(max(count_max, 0) + 1, _UNBOUNDED))
+    if at is not None:
+        postings = postings[: bisect_right(postings, at, key=lambda posting: posting.seq)]
+    if len(postings) > count_max:
+        raise TooManyCandidates(f"the pair has more claims than the {count_max} that one read may take")
+    digests = [posting.digest for posting in postings]
+    rows = AssertionStore(reader).claims(subject, digests)
+    votes = VoteStore(reader)
+    tallies = votes.tallies(subject, digests) if at is None else votes.tallies_at(subject, digests, at)
+    if None in rows:
+        raise AssertionError(f"{digests[rows.index(None)].hex()} is listed but not there")
+    return list(map(_Found, postings, rows, tallies))  # type: ignore[arg-type]
+
+
+def _with_aliases(reader: Reader, comparison: Comparison, found: Sequence[_Found], at: int | None) -> Comparison:
+    aliases = AliasStore(reader)
+    references = {str(one.row.claim.object.value) for one in found if one.row.claim.object.type == "reference"}
+    same_as = {name: aliases.canonical(name, at) for name in sorted(references)}
+    return Comparison(
+        many=comparison.many, tolerance=comparison.tolerance, separator=comparison.separator, same_as=same_as
+    )
+
+
+def _pool(
+    reader: Reader,
+    subjects: tuple[str, ...],
+    comparison: Comparison,
+    found: Sequence[_Found],
+    sight: Sight,
+    rulings: Rulings,
+) -> Pool:
+    if not _looks_at_agents(sight, rulings) and sight.moment.at is None and sight.decay is None:
+        plain = tuple([_plain(one, comparison) for one in found])
+        return Pool(subjects, comparison, plain, (), rulings)
+    at = sight.moment.at
+    agents = {s.agent for one in found for s in one.row.signatures}
+    revoked = _revoked(reader, agents, at) if rulings.revocation >= 0 else frozenset()
+    signer_of = _signer_maker(reader, agents, sight)
+    candidates: list[Candidate] = []
+    silenced: list[Candidate] = []
+    for one in found:
+        signatures = [s for s in one.row.signatures if at is None or s.seq <= at]
+        speaking = [s for s in signatures if s.agent not in revoked] if revoked else signatures
+        keeps_all = sight.with_revoked or not speaking
+        timestamp = one.row.claim.timestamp
+        signers = tuple([signer_of(s.agent, timestamp, s.seq) for s in (signatures if keeps_all else speaking)])
+        confidence_micros = None if sight.decay is None else _decayed(one.row, sight.decay, sight.moment)
+        candidate = _candidate(one, signers, comparison, confidence_micros)
+        (candidates if speaking or sight.with_revoked else silenced).append(candidate)
+    return Pool(subjects, comparison, tuple(candidates), tuple(silenced), rulings)
+
+
+def _plain(one: _Found, comparison: Comparison) -> Candidate:
+    """The candidate of a newest state without anything that governs its signers: nearly all there are."""
+    timestamp = one.row.claim.timestamp
+    return _candidate(one, tuple([Signer(s.agent, timestamp, s.seq) for s in one.row.signatures]), comparison, None)
+
+
+def _candidate(
+    one: _Found, signers: tuple[Signer, ...], comparison: Comparison, confidence_micros: int | None
+) -> Candidate:
+    posting, row, tally = one
+    return make_candidate(posting.digest, row.claim, posting.seq, signers, tally, comparison, confidence_micros)
+
+
+def _looks_at_agents(sight: Sight, rulings: Rulings) -> bool:
+    return sight.with_trust or sight.weights is not None or rulings.revocation >= 0
+
+
+def _revoked(reader: Reader, agents: Iterable[bytes], at: int | None) -> frozenset[bytes]:
+    ordered = sorted(agents)
+    rows = RevocationStore(reader).get_many(ordered)
+    pairs = zip(ordered, rows, strict=True)
+    return frozenset(agent for agent, row in pairs if row is not None and (at is None or row.seq <= at))
+
+
+def _signer_maker(reader: Reader, agents: Iterable[bytes], sight: Sight) -> Callable[[bytes, int, int], Signer]:
+    weights = sight.weights
+    if not sight.with_trust and weights is None:
+        return Signer
+    trusts = trusts_at(reader, sorted(agents), sight.moment.at, sight.moment.time_ms) if sight.with_trust else {}
+
+    def make(agent: bytes, timestamp: int, seq: int) -> Signer:
+        weight = 0 if weights is None else weights.get(agent, 0)
+        trust = trusts.get(agent)
+        full = Signer(agent, timestamp, seq) if trust is None else Signer(agent, timestamp, seq, trust)
+        return full if weights is None else Signer(agent, timestamp, seq, full.trust_micros, weight)
+
+    return make
+
+
+def _decayed(row: ClaimRow, decay: Decay, moment: Moment) -> int:
+    claim = row.claim
+    age_ms = max(0, moment.now_ms - claim.timestamp)
+    return decay.confidence(to_micros(claim.confidence), TIER_BY_SOURCE_CLASS[claim.source_class], age_ms)

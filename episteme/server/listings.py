@@ -1,0 +1,84 @@
+"""GET handlers of the catalogue: parse, read one snapshot on a thread, render."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from episteme.catalog import LISTINGS, Listing
+from episteme.config import ServerConfig
+from episteme.node import Node
+from episteme.server.bell import Bell
+from episteme.server.paths import CONVERTOR
+from episteme.server.wire import await_seq, parameters, raw_answer, wait_of
+
+_WAIT = ("min_seq", "wait")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Listings:
+    """The endpoints of the catalogue of one node."""
+
+    def __init__(self, node: Node, config: ServerConfig) -> None:
+        self._node = node
+        self._threads = ThreadPoolExecutor(config.read_threads, thread_name_prefix="list")
+        self._bells = {one.watched: Bell(node.state, one.watched) for one in LISTINGS if one.watched}
+        self._draining = False
+
+    def routes(self) -> list[Route]:
+        """Every route."""
+        return [Route(_route_path(one), partial(self._endpoint, one), methods=["GET"]) for one in LISTINGS]
+
+    def drain(self) -> None:
+        """Answer those who wait for news with what there is; nobody waits any more."""
+        self._draining = True
+        for bell in self._bells.values():
+            bell.ring()
+
+    def close(self) -> None:
+        """Wait for reads in flight."""
+        for bell in self._bells.values():
+            bell.close()
+        self._threads.shutdown(wait=True)
+
+    async def _endpoint(self, listing: Listing[Any], request: Request) -> Response:
+        found = parameters(request.scope, (*listing.in_query, *_WAIT))
+        asked = {name: text for name, text in found.items() if name not in _WAIT} | request.path_params
+        read = self._node.listing_reader(listing, asked)
+        await await_seq(self._node, found)
+        wait_s = wait_of(found, self._node)
+
+        def encoded() -> tuple[bool, bytes]:
+            with self._node.reading() as reader:
+                told = read(reader)
+            return listing.is_empty(told), _encode(told)
+
+        loop = asyncio.get_running_loop()
+        give_up_s = time.monotonic() + (wait_s or 0)
+        while True:
+            waits = wait_s and listing.waits(asked) and not self._draining
+            rung = self._bells[listing.watched].listen() if waits else None
+            is_empty, body = await loop.run_in_executor(self._threads, encoded)
+            if rung is None or not is_empty or not await _rings(rung, give_up_s - time.monotonic()):
+                return raw_answer(self._node, body, read=True)
+
+
+async def _rings(rung: asyncio.Event, wait_s: float) -> bool:
+    """Wait for a ring; False if the time ran out."""
+    try:
+        async with asyncio.timeout(max(0, wait_s)):
+            await rung.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _route_path(listing: Listing[Any]) -> str:
+    return listing.path.replace("{subject}", f"{{subject:{CONVERTOR}}}")
