@@ -20,7 +20,7 @@ import msgspec
 from bench.work import scratch
 from cortex import Runner
 from episteme.folds import FOLDS, decode_frame
-from episteme.query import compute_view
+from episteme.reading import compute_view
 from model import (
     FRAME_KIND_EVENT,
     Assertion,

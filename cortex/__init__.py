@@ -15,7 +15,7 @@ from cortex.errors import (
     TooManyWatchers,
     WrongLog,
 )
-from cortex.fold import BatchFold, Fold
+from cortex.fold import BatchFold, Fold, KindFold
 from cortex.live import OnProgress, Rebuilt
 from cortex.memories import Memories, Memory, MemoryQuery
 from cortex.models.commands import CommandOptions, Receipt
@@ -63,6 +63,7 @@ __all__ = [
     "InvalidCommand",
     "InvalidQuery",
     "KeyConflict",
+    "KindFold",
     "Manifest",
     "Memories",
     "Memory",

@@ -8,7 +8,7 @@ batch's: what an event stages joins the batch when every fold has taken it.
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from cortex.fold import BatchFold, Fold
+from cortex.fold import BatchFold, Fold, KindFold
 from stores import KV, Batch, InvalidBatch, MetaWriter, Staging, StoreError, check_keys
 from wal import Frame, LogError
 
@@ -55,7 +55,7 @@ class Applier(Generic[Event]):
         name = DECODE
         try:
             event = self._decode(frame)
-            for fold in self._folds:
+            for fold in folds_of(self._folds, event):
                 name = fold.name
                 fold.apply(event, own)
                 _check(own.batch)
@@ -77,11 +77,20 @@ def is_of_the_event(error: Exception) -> bool:
     return isinstance(error, InvalidBatch) or not isinstance(error, StoreError | LogError | MemoryError)
 
 
+def folds_of(folds: Sequence[Fold[Event]], event: Event) -> list[Fold[Event]]:
+    """The folds that look at an event."""
+    kind = getattr(event, "kind", None)
+    return [fold for fold in folds if not isinstance(fold, KindFold) or kind in fold.kinds]
+
+
 def apply_events(folds: Sequence[Fold[Event]], events: Sequence[Event], state: Staging) -> None:
     """Stage what events mean, as one batch."""
-    applies = [fold.apply for fold in folds]
+    applies: dict[str | None, list[Callable[[Event, Staging], None]]] = {}
     for event in events:
-        for apply in applies:
+        kind = getattr(event, "kind", None)
+        if kind not in applies:
+            applies[kind] = [fold.apply for fold in folds_of(folds, event)]
+        for apply in applies[kind]:
             apply(event, state)
     for fold in folds:
         if isinstance(fold, BatchFold):

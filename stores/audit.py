@@ -55,7 +55,7 @@ class Contribution(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return [self.digests[start : start + _DIGEST_BYTES] for start in range(0, len(self.digests), _DIGEST_BYTES)]
 
 
-class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One query and what it was answered.
 
     agent: who asked (32 bytes); None: not known.  predicates: what the answer has read of the subject: the one that
@@ -85,14 +85,14 @@ class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
         return self.predicates[0] if len(self.predicates) == 1 else None
 
 
-class AuditRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class AuditRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """An audit and its position in the log of audits."""
 
     seq: int
     audit: QueryAudit
 
 
-class RawAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class RawAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The same row as AuditRow, the audit as it stands in the log."""
 
     seq: int

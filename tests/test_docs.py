@@ -229,7 +229,7 @@ def test_a_command_of_the_pages_exists_with_its_options(place: str, line: str) -
         ("episteme sing", "there is no command episteme sing"),
         ("episteme log sing", "there is no command episteme log sing"),
         ("episteme serve --loud", "episteme serve has no option --loud"),
-        ("episteme query Moon", "has 1 arguments, the command takes 2 to 2"),
+        ("episteme compare Moon", "has 1 arguments, the command takes 2 to 2"),
         ("episteme query Moon age --lens", "--lens lacks its value"),
     ],
 )

@@ -23,7 +23,11 @@ def what_is_said(answer: msgspec.Struct) -> bytes:
     Fields that say nothing are left out as the answer's shape has it, so one that is added later leaves the
     bytes of older answers as they were.
     """
-    return _encode(_replace(answer, **_unsaid_fields(type(answer))))
+    unsaid = _unsaid_fields(type(answer))
+    for name in unsaid:
+        if getattr(answer, name) is not None:
+            return _encode(_replace(answer, **unsaid))
+    return _encode(answer)
 
 
 def digest_of(said: bytes) -> bytes:

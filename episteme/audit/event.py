@@ -21,7 +21,7 @@ class UnreadableAudit(ValueError):
     """A frame that is no audit as this program writes them: no fault of the state's, which goes on without it."""
 
 
-class Answered(Struct, frozen=True):
+class Answered(Struct, frozen=True, gc=False):
     """A query that was answered: its id, what lists go by, and its row, with the audit as it was encoded."""
 
     query_id: str
@@ -40,12 +40,12 @@ class Dropped(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 AuditEvent = Answered | Dropped
 
 
-class _Written(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _Written(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     query_id: str
     audit: QueryAudit
 
 
-class _Read(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _Read(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     query_id: str
     audit: Raw
 

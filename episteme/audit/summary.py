@@ -7,7 +7,7 @@ processor's caches more than both.
 Source: docs/audit.md, "What is recorded".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -77,7 +77,7 @@ def make_audit(
         agent=agent,
         subject=answer.subject,
         predicates=CONTEXT_PREDICATES if answer.predicate is None else (answer.predicate,),
-        parameters=tuple(sorted(item for item in parameters.items() if item[0] not in _OWN_FIELDS)),
+        parameters=tuple(sorted([item for item in parameters.items() if item[0] not in _OWN_FIELDS])),
         now_ms=now_ms,
         position=answer.seq,
         lens=answer.lens.name,
@@ -103,12 +103,11 @@ def _contributions(answer: _Said, count_max: int) -> tuple[Contribution, ...]:
     return tuple(found)
 
 
-def _parts(answer: _Said) -> Iterator[tuple[float, Sequence[str]]]:
+def _parts(answer: _Said) -> list[tuple[float, list[str]]]:
     if answer.layers is None:  # the groups of a layered answer are those of its best tier
-        for group in answer.groups:
-            yield group.share, group.hashes
-    for layer in answer.layers or ():
-        for group in layer.groups:
-            yield group.share, group.hashes
-    for constraint in answer.constraints or ():
-        yield constraint.weight, constraint.hashes
+        parts = [(group.share, group.hashes) for group in answer.groups]
+    else:
+        parts = [(group.share, group.hashes) for layer in answer.layers for group in layer.groups]
+    if answer.constraints is not None:
+        parts += [(constraint.weight, constraint.hashes) for constraint in answer.constraints]
+    return parts

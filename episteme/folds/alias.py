@@ -15,6 +15,7 @@ class AliasFold:
 
     name = "alias"
     version = 1
+    kinds = frozenset((ALIAS,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep an alias from its position on; one that is taken late holds until the next of its subject."""

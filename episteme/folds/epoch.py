@@ -17,6 +17,7 @@ class EpochFold:
 
     name = "epoch"
     version = 1
+    kinds = frozenset((EPOCH,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Register an epoch, and hide the one that it supersedes unless an earlier one does already."""

@@ -51,6 +51,7 @@ class EscalationFold:
 
     name = "escalation"
     version = 1
+    kinds = frozenset((ASSERTION, SUPERSESSION, ESCALATION_ACK))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Look at the pair that an event touches, if a rule may find something there."""

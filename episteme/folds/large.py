@@ -55,9 +55,9 @@ class LargePair:
             else:
                 self._sign(digest, head, seqs[digest], is_superseded=digest in superseded)
         new_digests = {claim.digest for claim in new}
-        for digest in voted - new_digests:
+        for digest in sorted(voted - new_digests):
             self._vote(digest, is_superseded=digest in superseded)
-        for digest in superseded - new_digests:  # with the signers and votes of this batch, so after them
+        for digest in sorted(superseded - new_digests):  # with the signers and votes of this batch, so after them
             self._hide(digest)
         self.absorb(new)
 

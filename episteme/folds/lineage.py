@@ -17,6 +17,7 @@ class LineageFold:
 
     name = "lineage"
     version = 1
+    kinds: frozenset[str] = frozenset()  # all of it is done once a batch
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Nothing yet: entries of a batch are written together."""

@@ -17,6 +17,7 @@ class PackFold:
 
     name = "pack"
     version = 1
+    kinds = frozenset((TRUST_PACK,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a version that its curator has signed, if it is higher than the one before it.

@@ -15,6 +15,7 @@ class PredicateFold:
 
     name = "predicate"
     version = 1
+    kinds = frozenset((PREDICATE,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a rule from its position on; one that is taken late holds until the next."""

@@ -21,6 +21,7 @@ class QuotaFold:
 
     name = "quota"
     version = 1
+    kinds = frozenset((QUOTA_LIMIT,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Set a limit."""

@@ -15,6 +15,7 @@ class RevocationFold:
 
     name = "revocation"
     version = 1
+    kinds = frozenset((KEY_REVOCATION,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Revoke a key from this position on.

@@ -9,6 +9,7 @@ class RulesFold:
 
     name = "rules"
     version = 1
+    kinds = frozenset((RULES,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Put the rules in force; ones that are taken late, after newer ones, are passed over."""

@@ -20,6 +20,7 @@ class SourceFold:
 
     name = "source"
     version = 1
+    kinds = frozenset((SOURCE,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Register a source, or change what is known of it.

@@ -45,6 +45,7 @@ class SupersessionFold:
 
     name = "supersession"
     version = 1
+    kinds = frozenset((ASSERTION, SUPERSESSION))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep what is said, and hide what is thereby hidden."""

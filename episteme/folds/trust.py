@@ -54,6 +54,7 @@ class TrustFold:
 
     name = "trust"
     version = 1
+    kinds = frozenset((ASSERTION, GOLD_STANDARD))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Judge a claim whose pair has a gold standard, or all claims of a pair that gets one."""
@@ -116,6 +117,7 @@ class _Judge:
         value = gold.event.object
         self._value = ClaimObject(str(value.__struct_config__.tag), value.value)
         self._aliases = AliasStore(state)
+        self._has_moved = False  # anybody's trust
 
     def judge(self, digest: bytes, row: ClaimRow, agents: Sequence[bytes]) -> None:
         """Judge these of a claim's signers, who have not been judged for it yet."""
@@ -140,7 +142,9 @@ class _Judge:
     def _move(self, agent_hex: str, judgement: Judgement) -> None:
         ranks = TrustRankWriter(self._state)
         ranks.put(agent_hex, judged(ranks.get(agent_hex), judgement))
-        RulingsWriter(self._state).note("trust", judgement.seq)
+        if not self._has_moved:
+            RulingsWriter(self._state).note("trust", judgement.seq)
+            self._has_moved = True
 
 
 def judged(rank: TrustRank, judgement: Judgement) -> TrustRank:

@@ -62,6 +62,7 @@ class ViewFold:
 
     name = "view"
     version = 3
+    kinds: frozenset[str] = frozenset()  # all of it is done once a batch
 
     def __init__(
         self,

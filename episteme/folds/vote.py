@@ -13,6 +13,7 @@ class VoteFold:
 
     name = "vote"
     version = 2
+    kinds = frozenset((VOTE,))
 
     def apply(self, event: LoggedEvent, state: Staging) -> None:
         """Keep a vote; if it is the agent's latest, make it the live one and move the totals."""

@@ -118,7 +118,7 @@ def test_status_tells_that_all_is_well(episteme: Command) -> None:
         (["vote", HASH_1, "1"], 3, "code: not-found"),
         (["assert", "a\nb", "p", "v"], 6, "code: invalid-field"),
         (["get", "xyz"], 2, "code: invalid-parameter"),
-        (["query", "s"], 2, "'predicate'"),
+        (["query", "s"], 2, "predicate is missing"),
         (["shout"], 2, "shout"),
         (["vote", HASH_1, "1", "--reasn", "x"], 2, "--reasn"),
         (["assert", "s", "p", "v", "--confidence", "1.5"], 6, "code: invalid-field"),

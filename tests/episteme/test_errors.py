@@ -84,7 +84,8 @@ def test_every_row_says_what_to_do_and_fits_its_status(code: str) -> None:
     assert 400 <= problem.status < 600
     assert problem.exit_code in {EXIT_FAILED, EXIT_USAGE, EXIT_NOTHING, EXIT_UNREACHABLE, EXIT_REFUSED}
     assert problem.exit_code not in {EXIT_VERIFICATION, EXIT_PARTLY}  # what a whole command came to
-    assert issubclass(problem.exception, Refused) == (problem.status < 500 and problem.status != 404)
+    helps_to_send_again = problem.status in {404, 429} or problem.status >= 500
+    assert issubclass(problem.exception, Refused) is not helps_to_send_again
     error = problem.exception("detail")
     assert (error.hint, str(error), error.detail, error.errors) == (problem.hint, "detail", "detail", ())
 

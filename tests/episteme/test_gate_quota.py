@@ -12,6 +12,7 @@ from episteme.config import NodeConfig
 from episteme.errors import InvalidSignature, KeyRevoked, LogFailed, QuotaExceeded
 from episteme.folds import decode_frame
 from episteme.gate import IntakeOptions, Outcome, QuotaOptions
+from episteme.gate.revoked import RevokedKeys
 from episteme.node import Node
 from model import KeyRevocation, SignedEvent, SigningKey, encode_envelope
 from stores import QuotaStore, window_of
@@ -271,6 +272,20 @@ def test_key_is_refused_from_its_revocation_on_before_that_is_folded(tmp_path: P
             "key-revoked",
             "accepted",
         ]
+
+
+def test_revoked_keys_are_remembered_until_the_state_knows_them() -> None:
+    keys = RevokedKeys()
+    keys.add(ANN.agent, 5)
+    keys.add(BOB.agent, 7)
+    keys.add(ANN.agent, 9)
+    assert [keys.find([CY.agent, key.agent]) for key in (ANN, BOB, CY)] == [ANN.agent, BOB.agent, None]
+    keys.forget_before(5)
+    assert keys.find([ANN.agent]) == ANN.agent
+    keys.forget_before(6)
+    assert (keys.find([ANN.agent]), keys.find([BOB.agent])) == (None, BOB.agent)
+    keys.forget_before(8)
+    assert keys.find([BOB.agent]) is None
 
 
 def test_revoked_key_is_told_so_and_not_that_it_cannot_pay(tmp_path: Path) -> None:

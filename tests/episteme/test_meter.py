@@ -235,6 +235,14 @@ def test_no_more_agents_are_kept_than_the_bound_and_whom_it_drops_is_read_again(
     assert meter.agents_count == 20
 
 
+def test_agent_that_was_seen_lately_is_not_the_one_that_is_dropped() -> None:
+    meter, state = new_meter(100, agents_max=20), new_state()
+    for number in range(50):
+        assert isinstance(meter.charge_query(ANN, 1, state), Charge) is (number < 16)
+        meter.standing([bytes([number]) * 32], state)
+    assert meter.standing([ANN], state).remaining == 4, "what its queries cost is nowhere else"
+
+
 def test_event_of_sixteen_signers_is_charged_whatever_the_bound() -> None:
     meter, state = new_meter(100, agents_max=1), new_state()
     agents = [bytes([number]) * 32 for number in range(16)]

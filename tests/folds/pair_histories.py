@@ -22,6 +22,7 @@ from model import (
     Receipt,
     Signature,
     SignedEvent,
+    Supersession,
     TextValue,
     encode_record,
     event_hash,
@@ -68,6 +69,13 @@ def vote(on: Assertion, by: int, weight: str, **fields: Any) -> Said:
     return Said(make_vote(agent=agent(by).hex(), **body), [agent(by)])
 
 
+def supersession(of: Assertion, by: bytes) -> Said:
+    """One that counts where its signer has signed what it is on, and from where both are there."""
+    head: dict[str, Any] = {"v": 2, "agent": by.hex(), "timestamp": NOW_MS, "reason": "wrong"}
+    target: dict[str, Any] = {"assertion": event_hash(of).hex(), "subject": of.subject, "mode": "invalidate"}
+    return Said(Supersession(**head, **target), [by])
+
+
 def as_logged(said: Sequence[Said], start: int = 0) -> list[LoggedEvent]:
     """The events as a log gives them back from position start on; nobody has checked their signatures."""
     return [_logged(seq, one) for seq, one in enumerate(said, start)]
@@ -80,7 +88,7 @@ def _logged(seq: int, said: Said) -> LoggedEvent:
 
 
 def history(seed: int) -> list[Said]:
-    """Claims of few agents and values, in chains and forks, co-signed, repeated, voted on: in any order."""
+    """Claims of few agents and values, in chains and forks, co-signed, repeated, voted on, superseded: in any order."""
     random = Random(seed)
     agents = [agent(number) for number in range(1, random.choice([3, 5, 13]))]
     claims = _claims(random, random.choice([8, 20, 40, 90]))
@@ -96,6 +104,8 @@ def history(seed: int) -> list[Said]:
             said.append(Said(random.choice(claims), random.sample(agents, 1)))
         elif draw < 0.75 and said:
             said.append(random.choice(said))
+        elif draw < 0.8:
+            said.append(supersession(random.choice(claims), random.choice(agents)))
         else:
             said.append(_vote(random, random.choice(claims)))
     return said

@@ -7,8 +7,7 @@ import pytest
 
 from cortex import apply_batch, bind
 from episteme.folds import FOLDS, LoggedEvent
-from episteme.lenses import DEFAULT_LENS, lens_named
-from episteme.query import CANDIDATES_MAX, Question, compute_view, resolve_pair
+from episteme.reading import compute_view
 from keycodec import (
     block_of,
     family_of,
@@ -91,13 +90,6 @@ def check_views(reader: Reader, recount: Recount) -> None:
                 continue
             last = recount.touched[subject, predicate]
             assert view == compute_view(reader, subject, predicate, last.seq, last.time)
-            question = Question(subject=subject, predicate=predicate, full=True)
-            full = resolve_pair(reader, lens_named(DEFAULT_LENS), question, count_max=CANDIDATES_MAX)
-            assert (view.resolution, view.groups_count, view.winner) == (
-                full.resolution,
-                full.groups_count,
-                full.winner,
-            )
 
 
 def check_lineage(reader: Reader, recount: Recount) -> None:

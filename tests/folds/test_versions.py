@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cortex import apply_batch
 from episteme.folds import FOLDS
 from episteme.folds.view import SMALL_COUNT_MAX
 from model import BooleanValue, Epoch, NumberValue, TextValue, event_hash
 from stores import MemoryEngine, state_digest
 from tests.folds.pair_histories import Folding, Said, agent, assertion, vote
+from tests.support import meaning
 from tests.support.events import NOW_MS
+from tests.support.meaning import as_logged
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "folds.json"
 
@@ -40,10 +43,23 @@ def history() -> Iterator[Said]:
     yield Said(Epoch(v=2, agent=agent(1).hex(), timestamp=NOW_MS, name="now", start=0), [agent(1)])
 
 
+def governed_digest(seed: int) -> str:
+    """What a history of all kinds of events comes to."""
+    store, events = MemoryEngine(), as_logged(meaning.history(seed, 200))
+    apply_batch(store, FOLDS, events, len(events))
+    with store.snapshot() as reader:
+        return state_digest(reader)
+
+
 def test_equal_versions_give_an_equal_state_today_and_then() -> None:
     """If this fails, raise the version of each fold that has changed, then write down what both are now."""
     folding = Folding(MemoryEngine(), SMALL_COUNT_MAX)
     folding.add(*history())
     with folding.store.snapshot() as reader:
-        found = {"versions": {fold.name: fold.version for fold in FOLDS}, "digest": state_digest(reader)}
+        digest = state_digest(reader)
+    found = {
+        "versions": {fold.name: fold.version for fold in FOLDS},
+        "digest": digest,
+        "governed": [governed_digest(seed) for seed in range(3)],
+    }
     assert json.loads(GOLDEN.read_text()) == found

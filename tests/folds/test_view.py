@@ -9,7 +9,7 @@ from episteme.folds import FOLDS
 from episteme.folds.view import SMALL_COUNT_MAX, ViewFold
 from keycodec import family_of
 from model import Assertion, BooleanValue, TextValue, event_hash
-from stores import MemoryEngine, PairTally, Reader, TallyStore, ViewStore, state_digest, state_rows
+from stores import MemoryEngine, PairTally, Reader, SupersessionStore, TallyStore, ViewStore, state_digest, state_rows
 from tests.folds.pair_histories import (
     PREDICATES,
     SUBJECTS,
@@ -105,6 +105,9 @@ def test_histories_hold_what_they_are_meant_to_try() -> None:
         claims = [event for event, _ in said if isinstance(event, Assertion)]
         happened["repeated"] += len(said) - len(first)
         happened["hidden"] += sum(claim.lifecycle in ("deprecated", "rejected") for claim in claims)
+        with one.store.snapshot() as reader:
+            rows = SupersessionStore(reader).get_many([event_hash(claim) for claim in claims])
+            happened["superseded"] += sum(row is not None and row.hides_at(None) for row in rows)
         for seq, (event, _) in enumerate(said):
             parent = getattr(event, "parent_hash", None)
             if isinstance(parent, str) and bytes.fromhex(parent) in first:
@@ -114,7 +117,7 @@ def test_histories_hold_what_they_are_meant_to_try() -> None:
                 happened["early vote"] += 1
     for tag in ("VE", "PT", "PG", "PO", "PS", "PU", "PB", "PA", "PE", "PF", "PX", "PR", "PL", "PW"):
         assert tags[tag] > 20, tags
-    assert len(happened) == 5
+    assert len(happened) == 6
     assert min(happened.values()) > 100, happened
 
 

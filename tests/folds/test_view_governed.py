@@ -67,10 +67,10 @@ def check_history(steps: list[Step], bounds: tuple[int, ...], batch_count_max: i
 
 
 @each_bound
-@pytest.mark.parametrize("six", range(4))
-def test_fast_answer_is_what_a_full_read_gives_after_every_batch(six: int, bounds: tuple[int, ...]) -> None:
-    for seed in range(6 * six, 6 * six + 6):
-        check_history(history(seed), bounds, 1 + 2 * (seed % 6), seed)
+@pytest.mark.parametrize("four", range(4))
+def test_fast_answer_is_what_a_full_read_gives_after_every_batch(four: int, bounds: tuple[int, ...]) -> None:
+    for seed in range(4 * four, 4 * four + 4):
+        check_history(history(seed), bounds, 1 + 4 * (seed % 4), seed)
 
 
 @each_bound
@@ -78,8 +78,8 @@ def test_fast_answer_is_what_a_full_read_gives_after_every_batch(six: int, bound
 def test_fast_answer_is_what_a_full_read_gives_where_one_kind_of_governance_is_common(
     kind: str, bounds: tuple[int, ...]
 ) -> None:
-    for seed in range(4):
-        check_history(history(seed, 60, kind), bounds, (1, 5, 9, 15)[seed], seed)
+    for seed in range(3):
+        check_history(history(seed, 60, kind), bounds, (1, 7, 15)[seed], seed)
 
 
 @settings(max_examples=30)
@@ -91,7 +91,7 @@ def test_fast_answer_is_what_a_full_read_gives_whatever_is_drawn(steps: list[Ste
 @each_bound
 @pytest.mark.parametrize("kind", [None, *GOVERNING])
 def test_rows_are_the_same_wherever_batches_begin_and_end(kind: str | None, bounds: tuple[int, ...]) -> None:
-    for seed in range(100, 104):
+    for seed in range(100, 103):
         events = as_logged(history(seed, 60, kind))
         digests = set()
         for count_max in (1, 7, len(events)):

@@ -8,7 +8,7 @@ import pytest
 from episteme.folds.view import ViewFold
 from model import Assertion, TextValue, event_hash
 from stores import MemoryEngine, Staging
-from tests.folds.pair_histories import Folding, Said, agent, as_logged, assertion, check_views, vote
+from tests.folds.pair_histories import Folding, Said, agent, as_logged, assertion, check_views, supersession, vote
 from tests.support.counted_reads import CountingReader
 from tests.support.events import NOW_MS
 
@@ -98,6 +98,11 @@ def a_vote(said: list[Said]) -> Said:
     return vote(said[3].event, 7, "1")
 
 
+def a_supersession(said: list[Said]) -> Said:
+    assert isinstance(said[3].event, Assertion)
+    return supersession(said[3].event, said[3].agents[0])
+
+
 def move_of_the_first(said: list[Said]) -> Said:
     return Said(on_claim(said[0], timestamp=NOW_MS), [agent(1)])
 
@@ -119,6 +124,7 @@ def end_of_the_last(said: list[Said]) -> Said:
         co_signature,
         repetition,
         a_vote,
+        a_supersession,
         move_of_the_first,
         end_of_the_first,
         end_of_the_last,

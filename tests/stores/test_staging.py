@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keycodec import assertion_key, assertion_prefix, family_prefix, pair_postings_key
 from stores import Batch, HybridStore, MemoryEngine, Staging
+from tests.support.counted_reads import CountingReader
 from tests.support.stores import (
     ALL,
     LIST_KEYS,
@@ -121,6 +122,22 @@ def test_staged_delete_hides_the_row_below() -> None:
         assert list(state.scan(assertion_prefix("Tesla"), count_max=1)) == found[:1]
         assert list(state.scan(assertion_prefix("Tesla"), after=H[3], count_max=ALL)) == found[1:]
         assert state.get_many([H[9], H[0], H[3], H[9]]) == [b"below", None, b"back", b"below"]
+
+
+def test_row_that_is_asked_for_often_is_read_once_and_is_always_what_get_gives() -> None:
+    engine, batch = MemoryEngine(), Batch()
+    batch.put(b"a", b"1")
+    engine.commit(batch)
+    base = CountingReader(engine.snapshot())
+    state = Staging(base)
+    for key in (b"a", b"b"):
+        assert [state.get_often(key) for _ in range(9)] == [engine.snapshot().get(key)] * 9
+    assert base.rows == 2
+    for key in (b"a", b"b"):
+        state.put(key, b"2")
+        assert state.get_often(key) == b"2"
+        state.delete(key)
+        assert state.get_often(key) is None
 
 
 def test_posting_that_is_staged_and_there_is_one_posting() -> None:
