@@ -10,7 +10,7 @@ Source: docs/questions.md, docs/governance.md.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import UNSET, Struct
 
@@ -25,7 +25,6 @@ from stores import (
     AssertionStore,
     ClaimRow,
     IndexStore,
-    Posting,
     PredicateRow,
     PredicateStore,
     Reader,
@@ -65,8 +64,11 @@ class Sight(Struct, frozen=True, kw_only=True):
     count_max: int = _UNBOUNDED
 
 
-class _Found(NamedTuple):
-    posting: Posting
+class _Found(Struct, frozen=True, gc=False):
+    """A claim as it is kept; untracked by the garbage collector, which would look at thousands of them in vain."""
+
+    seq: int
+    digest: bytes
     row: ClaimRow
     tally: Tally
 
@@ -85,7 +87,7 @@ def gather(reader: Reader, subject: str, predicates: Sequence[str], sight: Sight
         for predicate in predicates:
             found.extend(_hydrate(reader, name, predicate, at, sight.count_max - len(found)))
     if len(subjects) > 1 or len(predicates) > 1:
-        found.sort(key=lambda one: one.posting)
+        found.sort(key=lambda one: (one.seq, one.digest))
     if rulings.alias >= 0:
         comparison = _with_aliases(reader, comparison, found, at)
     return _pool(reader, subjects, comparison, found, sight, rulings)
@@ -116,18 +118,20 @@ def comparison_of(rule: PredicateRow | None) -> Comparison:
 
 
 def _hydrate(reader: Reader, subject: str, predicate: str, at: int | None, count_max: int) -> list[_Found]:
-    postings = IndexStore(reader).of_pair(subject, predicate, count_max=min(max(count_max, 0) + 1, _UNBOUNDED))
+    seqs, digests = IndexStore(reader).columns_of_pair(
+        subject, predicate, count_max=min(max(count_max, 0) + 1, _UNBOUNDED)
+    )
     if at is not None:
-        postings = postings[: bisect_right(postings, at, key=lambda posting: posting.seq)]
-    if len(postings) > count_max:
+        visible_count = bisect_right(seqs, at)
+        del seqs[visible_count:], digests[visible_count:]
+    if len(seqs) > count_max:
         raise TooManyCandidates(f"the pair has more claims than the {count_max} that one read may take")
-    digests = [posting.digest for posting in postings]
     rows = AssertionStore(reader).claims(subject, digests)
     votes = VoteStore(reader)
     tallies = votes.tallies(subject, digests) if at is None else votes.tallies_at(subject, digests, at)
     if None in rows:
         raise AssertionError(f"{digests[rows.index(None)].hex()} is listed but not there")
-    return list(map(_Found, postings, rows, tallies))  # type: ignore[arg-type]
+    return list(map(_Found, seqs, digests, rows, tallies))  # type: ignore[arg-type]
 
 
 def _with_aliases(reader: Reader, comparison: Comparison, found: Sequence[_Found], at: int | None) -> Comparison:
@@ -148,8 +152,7 @@ def _pool(
     rulings: Rulings,
 ) -> Pool:
     if not _looks_at_agents(sight, rulings) and sight.moment.at is None and sight.decay is None:
-        plain = tuple([_plain(one, comparison) for one in found])
-        return Pool(subjects, comparison, plain, (), rulings)
+        return Pool(subjects, comparison, _plain(found, comparison), (), rulings)
     at = sight.moment.at
     agents = {s.agent for one in found for s in one.row.signatures}
     revoked = _revoked(reader, agents, at) if rulings.revocation >= 0 else frozenset()
@@ -168,17 +171,21 @@ def _pool(
     return Pool(subjects, comparison, tuple(candidates), tuple(silenced), rulings)
 
 
-def _plain(one: _Found, comparison: Comparison) -> Candidate:
-    """The candidate of a newest state without anything that governs its signers: nearly all there are."""
-    timestamp = one.row.claim.timestamp
-    return _candidate(one, tuple([Signer(s.agent, timestamp, s.seq) for s in one.row.signatures]), comparison, None)
+def _plain(found: Sequence[_Found], comparison: Comparison) -> tuple[Candidate, ...]:
+    """The candidates of a newest state without anything that governs their signers: nearly all there are."""
+    candidates = []
+    for one in found:
+        claim = one.row.claim
+        timestamp = claim.timestamp
+        signers = tuple([Signer(s.agent, timestamp, s.seq) for s in one.row.signatures])
+        candidates.append(make_candidate(one.digest, claim, one.seq, signers, one.tally, comparison))
+    return tuple(candidates)
 
 
 def _candidate(
     one: _Found, signers: tuple[Signer, ...], comparison: Comparison, confidence_micros: int | None
 ) -> Candidate:
-    posting, row, tally = one
-    return make_candidate(posting.digest, row.claim, posting.seq, signers, tally, comparison, confidence_micros)
+    return make_candidate(one.digest, one.row.claim, one.seq, signers, one.tally, comparison, confidence_micros)
 
 
 def _looks_at_agents(sight: Sight, rulings: Rulings) -> bool:

@@ -25,7 +25,8 @@ def opened(kind: str, folder: Path) -> Iterator[Database]:
         with Node.open(folder / "data", key=KEY_A, config=config) as node:
             yield node
     else:
-        with shared(folder, "--no-audit", "--operator", KEY_A.agent_hex) as server, Client(server.url, key=KEY_A) as client:
+        arguments = ("--no-audit", "--operator", KEY_A.agent_hex)
+        with shared(folder, *arguments) as server, Client(server.url, key=KEY_A) as client:
             yield client
 
 
