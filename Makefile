@@ -6,7 +6,7 @@ DATA   ?= ./episteme-data
 HOST   ?= 127.0.0.1
 PORT   ?= 18180
 
-.PHONY: serve test check setup bench bench-logs bench-state bench-accuracy test-lowest test-long clean help
+.PHONY: serve test check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ bench-state: $(VENV)/.dev  ## measure folds, views, tasks, restart and memory of
 	$(BIN)/python -m bench.state $(ARGS)
 	$(BIN)/python -m bench.views
 	$(BIN)/python -m bench.tasks
+
+bench-reads: $(VENV)/.dev  ## measure what answers cost in process, and with the audit on and off; prints tables
+	$(BIN)/python -m bench.reads $(ARGS)
+	$(BIN)/python -m bench.audit
 
 bench-accuracy: $(VENV)/.dev  ## measure how often each lens is right, on real claims where they are at hand; prints tables
 	$(BIN)/python -m bench.accuracy $(ARGS)
