@@ -41,7 +41,7 @@ from episteme.reading import (
     moment_of,
     resolve_full,
 )
-from keycodec import KeyCodecError, rulings_key, view_key
+from keycodec import KeyCodecError, pack_key, rulings_key, view_key
 from stores import AssertionStore, Reader, StoreError
 from wal import FileLog
 
@@ -155,8 +155,7 @@ class Asking:
         """The answer now, then each one that differs in more than its seq; ends when the database closes.
 
         A reader who is slow gets the newest answer and none of those between.  timeout_s: how long to wait
-        for the next; the iterator ends then.  Subjects that become aliases later are seen at the next event
-        of this pair.
+        for the next; the iterator ends then.
         Raises: what query raises for a bad question; at the step where it shows, FoldStopped, NotReady, Overloaded.
         """
         check_pair(subject, predicate)
@@ -166,18 +165,28 @@ class Asking:
         return self._watch(question, predicate, timeout_s)
 
     def _watch(self, question: Question, predicate: str, timeout_s: float | None) -> Generator[Answer, None, None]:
-        # The pair's view is written anew, or removed, at every event of the pair; what governance does
-        # elsewhere shows in its own row.
-        keys = (view_key(question.subject, predicate), rulings_key())
+        """The answers of one watch after another: aliases change which pairs are to be watched."""
+        told: Answer | None = None
+        subjects = [question.subject]
         try:
-            with self.state.watch(
-                lambda reader: self._resolve(question, reader, self.clock_ms()),
-                keys=keys,
-                same=_same_but_seq,
-                timeout_s=timeout_s,
-            ) as watch:
-                for change in watch:
-                    yield change.value
+            while True:
+                with self.state.watch(
+                    lambda reader: self._resolve(question, reader, self.clock_ms()),
+                    keys=_keys_of(subjects, predicate, question.pack),
+                    same=_same_but_seq,
+                    timeout_s=timeout_s,
+                ) as watch:
+                    for change in watch:
+                        answer = change.value
+                        if told is None or not _same_but_seq(told, answer):
+                            told = answer
+                            yield answer
+                        named = answer.subjects or [question.subject]
+                        if named != subjects:
+                            subjects = named
+                            break
+                    else:
+                        return
         except (CortexError, StoreError, KeyCodecError) as error:
             raise translate(error) from error
 
@@ -246,6 +255,15 @@ class Asking:
             return self.log.seek_time(time_ms + 1) - 1
         except Exception as error:
             raise translate(error) from error
+
+
+def _keys_of(subjects: Sequence[str], predicate: str, pack: str | None) -> list[bytes]:
+    """What an answer depends on: what it rests on shows in the views of its pairs, or in one row of governance.
+
+    A pair's view is written anew, or removed, at every event of the pair.
+    """
+    keys = [rulings_key(), *(view_key(subject, predicate) for subject in subjects)]
+    return keys if pack is None else [*keys, pack_key(pack)]
 
 
 def _same_but_seq(one: Answer, other: Answer) -> bool:

@@ -1,8 +1,8 @@
 """The audit of one database: what is recorded of an answer, and who may look at it.
 
-Recording an answer makes an id and puts it on a queue; all else is the
-recorder's.  A database that is opened costs nothing more for it: folders are
-opened when the first answer is recorded, or the first audit is asked for.
+Recording an answer makes the bytes of its audit and puts them on a queue; all else
+is the recorder's.  A database that is opened costs nothing more for it: folders
+are opened when the first answer is recorded, or the first audit is asked for.
 
 Source: docs/audit.md.
 """
@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 from episteme.api import Answer
-from episteme.audit.digest import what_is_said
 from episteme.audit.event import encode_answered
 from episteme.audit.ledger import LOG_FOLDER, Ledger
 from episteme.audit.options import AuditOptions, check_options
@@ -33,14 +32,6 @@ Asked = TypeVar("Asked")
 # each auditor: no two are equal, whatever clocks do.
 _COUNT_MASK: Final = (1 << 40) - 1
 _RANDOM_BYTES: Final = 5
-
-
-class _Recorded(NamedTuple, Generic[Asked]):
-    query_id: str
-    asked: Asked
-    said: bytes
-    agent: bytes | None
-    now_ms: int
 
 
 class Auditor(Generic[Asked]):
@@ -66,7 +57,7 @@ class Auditor(Generic[Asked]):
         open_ledger = partial(
             Ledger.open, folder, options, clock_ms=clock_ms, new_log_id=lambda: random_bytes(16), files=files
         )
-        self._recorder = Recorder[_Recorded[Asked]](options, self._encode, open_ledger)
+        self._recorder = Recorder(options, open_ledger)
         self._clock_ms = clock_ms
         self._id_end = random_bytes(_RANDOM_BYTES).hex()
         self._id_count = count()
@@ -79,8 +70,14 @@ class Auditor(Generic[Asked]):
         if not self.options.enabled:
             return None
         query_id = f"{self._clock_ms():012x}{next(self._id_count) & _COUNT_MASK:010x}{self._id_end}"
-        recorded = _Recorded(query_id, asked, what_is_said(answer), agent, now_ms)
-        return query_id if self._recorder.put(recorded) else None
+        try:
+            parameters = self._parameters_of(asked)
+            audit = make_audit(answer, parameters, agent, now_ms, contributions_max=self.options.contributions_max)
+            payload = encode_answered(query_id, audit)
+        except Exception as error:  # whatever it is: the answer is good, and is not to fail for its record
+            self._recorder.lose(error)
+            return None
+        return query_id if self._recorder.put(payload) else None
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -116,10 +113,3 @@ class Auditor(Generic[Asked]):
     def close(self) -> None:
         """Write what is waiting and close.  A second call does nothing."""
         self._recorder.close()
-
-    def _encode(self, recorded: _Recorded[Asked]) -> bytes:
-        query_id, asked, said, agent, now_ms = recorded
-        audit = make_audit(
-            said, self._parameters_of(asked), agent, now_ms, contributions_max=self.options.contributions_max
-        )
-        return encode_answered(query_id, audit)

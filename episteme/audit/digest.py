@@ -30,14 +30,9 @@ def what_is_said(answer: msgspec.Struct) -> bytes:
     return _encode(answer)
 
 
-def digest_of(said: bytes) -> bytes:
-    """BLAKE3 of what an answer says."""
-    return blake3(said).digest()
-
-
 def answer_digest(answer: msgspec.Struct) -> bytes:
     """BLAKE3 of what an answer says."""
-    return digest_of(what_is_said(answer))
+    return blake3(what_is_said(answer)).digest()
 
 
 @cache

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from cortex import CortexError
 from episteme.audit.ledger import Ledger
@@ -21,9 +21,7 @@ from episteme.errors import EpistemeError, NotReady, translate
 from stores import StoreError
 from wal import LogError
 
-Item = TypeVar("Item")
-
-BATCH_COUNT_MAX: Final = 1000  # items of one write
+BATCH_COUNT_MAX: Final = 1000  # payloads of one write
 _DROP_PAUSE_S: Final = 0.05  # between looks whether the fold has reached what is to leave the state
 _LEDGER_ERRORS: Final = (LogError, StoreError, CortexError, OSError, TimeoutError)
 
@@ -40,17 +38,14 @@ class _Settling:
         self.error: EpistemeError | None = None
 
 
-class Recorder(Generic[Item]):
-    """Writes items behind the back of those who put them.  Thread-safe."""
+class Recorder:
+    """Writes payloads behind the back of those who put them.  Thread-safe."""
 
-    def __init__(
-        self, options: AuditOptions, encode: Callable[[Item], bytes], open_ledger: Callable[[], Ledger]
-    ) -> None:
-        """encode: a payload of an item, in the thread that writes.  open_ledger: called there, when it is needed."""
+    def __init__(self, options: AuditOptions, open_ledger: Callable[[], Ledger]) -> None:
+        """open_ledger: called in the thread that writes, when it is needed."""
         self._options = options
-        self._encode = encode
         self._open_ledger = open_ledger
-        self._queue: deque[Item | _Settling] = deque()
+        self._queue: deque[bytes | _Settling] = deque()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._idle = False
@@ -81,18 +76,24 @@ class Recorder(Generic[Item]):
         """What is open now."""
         return self._ledger
 
-    def put(self, item: Item) -> bool:
-        """Have an item written soon; False if it was dropped, because too many wait."""
+    def put(self, payload: bytes) -> bool:
+        """Have a payload written soon; False if it was dropped, because too many wait."""
         if len(self._queue) >= self._options.queue_count_max or self._closing:
             with self._lock:
                 self.dropped_count += 1
             return False
-        self._queue.append(item)
+        self._queue.append(payload)
         if self._idle:
             self._wake.set()
         elif self._thread is None:
             self._start()
         return True
+
+    def lose(self, error: Exception) -> None:
+        """Count an audit that could not be made, and say why."""
+        with self._lock:
+            self.lost_count += 1
+        _LOGGER.error("an audit could not be made: %s", error, exc_info=error)
 
     def settle(self, timeout_s: float) -> Ledger:
         """Wait until all that was put before is folded; the ledger that it is in.
@@ -173,9 +174,9 @@ class Recorder(Generic[Item]):
     def _work(self) -> None:
         """Write what is in the queue, up to the first who waits for it or a batch's bound."""
         while self._queue:
-            items = self._take()
-            if items:
-                self._write(items)
+            payloads = self._take()
+            if payloads:
+                self._write(payloads)
             if self._queue and isinstance(self._queue[0], _Settling):
                 settling = self._queue.popleft()
                 assert isinstance(settling, _Settling), settling
@@ -184,40 +185,31 @@ class Recorder(Generic[Item]):
             self._told_dropped = True
             _LOGGER.warning("audits are dropped: answers come faster than they are written; status counts them")
 
-    def _take(self) -> list[Item]:
-        items: list[Item] = []
+    def _take(self) -> list[bytes]:
+        payloads: list[bytes] = []
         queue = self._queue
-        while queue and len(items) < BATCH_COUNT_MAX:
-            item = queue[0]
-            if isinstance(item, _Settling):
+        while queue and len(payloads) < BATCH_COUNT_MAX:
+            first = queue[0]
+            if isinstance(first, _Settling):
                 break
-            items.append(item)
+            payloads.append(first)
             queue.popleft()
-        return items
+        return payloads
 
-    def _write(self, items: list[Item]) -> None:
-        payloads = [payload for item in items if (payload := self._encoded(item)) is not None]
+    def _write(self, payloads: list[bytes]) -> None:
         ledger = self._opened()
-        if ledger is None:
+        if ledger is not None:
+            try:
+                ledger.append(payloads)
+            except _LEDGER_ERRORS as error:
+                self._fail(error)
+                self._close_ledger(ledger)
+            else:
+                self.written_count += len(payloads)
+                self._check_state(ledger)
+                return
+        with self._lock:
             self.lost_count += len(payloads)
-            return
-        try:
-            ledger.append(payloads)
-        except _LEDGER_ERRORS as error:
-            self.lost_count += len(payloads)
-            self._fail(error)
-            self._close_ledger(ledger)
-        else:
-            self.written_count += len(payloads)
-            self._check_state(ledger)
-
-    def _encoded(self, item: Item) -> bytes | None:
-        try:
-            return self._encode(item)
-        except Exception:  # one answer that cannot be audited must not end the audit of all others
-            self.lost_count += 1
-            _LOGGER.exception("an audit could not be encoded")
-            return None
 
     def _settle(self, settling: _Settling) -> None:
         ledger = self._opened()

@@ -1,8 +1,9 @@
-"""From what an answer says, as bytes, to what an audit keeps of it.
+"""From an answer to what an audit keeps of it.
 
-An answer is put into bytes where it is made and read again, in part, where its audit
-is written: a few hundred answers that are kept as objects until then cost the
-processor's caches more than both.
+Made where the answer is made, not where its audit is written: there all that it needs is
+in the processor's caches.  A few hundred answers that wait as objects until a thread
+comes to them were measured to cost twice as much, and as much again in what
+they push out.
 
 Source: docs/audit.md, "What is recorded".
 """
@@ -10,69 +11,21 @@ Source: docs/audit.md, "What is recorded".
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
-from episteme.audit.digest import digest_of
-from stores import Contribution, QueryAudit, Status
+from episteme.api import Answer
+from episteme.audit.digest import answer_digest
+from stores import Contribution, QueryAudit
 
 # What an answer about a whole context has read of it: docs/lenses.md.
 CONTEXT_PREDICATES: Final = ("must_use", "forbidden")
 
-
 _OWN_FIELDS: Final = frozenset({"subject", "predicate"})  # of an audit, and no parameters besides
 
 
-class _Winner(Struct, frozen=True, gc=False):
-    hash: str
-
-
-class _Lens(Struct, frozen=True, gc=False):
-    name: str
-    version: int
-
-
-class _Group(Struct, frozen=True, gc=False):
-    share: float
-    hashes: list[str]
-
-
-class _Layer(Struct, frozen=True, gc=False):
-    groups: list[_Group]
-
-
-class _Constraint(Struct, frozen=True, gc=False):
-    weight: float
-    hashes: list[str]
-
-
-class _Said(Struct, frozen=True, gc=False):
-    """The fields of an Answer that an audit keeps."""
-
-    subject: str
-    predicate: str | None
-    lens: _Lens
-    seq: int
-    status: Status
-    confidence: float
-    conflict: float
-    winner: _Winner | None
-    groups: list[_Group]
-    layers: list[_Layer] | None = None
-    constraints: list[_Constraint] | None = None
-
-
-_decode = msgspec.json.Decoder(_Said).decode
-
-
 def make_audit(
-    said: bytes, parameters: Mapping[str, str], agent: bytes | None, now_ms: int, *, contributions_max: int
+    answer: Answer, parameters: Mapping[str, str], agent: bytes | None, now_ms: int, *, contributions_max: int
 ) -> QueryAudit:
-    """The audit of an answer.
-
-    said: of the answer, as what_is_said gives it.  contributions_max: hashes in all.
-    """
-    answer = _decode(said)
+    """The audit of an answer; contributions_max: hashes in all."""
+    lens, winner = answer.lens, answer.winner
     return QueryAudit(
         agent=agent,
         subject=answer.subject,
@@ -80,18 +33,18 @@ def make_audit(
         parameters=tuple(sorted([item for item in parameters.items() if item[0] not in _OWN_FIELDS])),
         now_ms=now_ms,
         position=answer.seq,
-        lens=answer.lens.name,
-        lens_version=answer.lens.version,
+        lens=lens.name,
+        lens_version=lens.version,
         status=answer.status,
-        winner=None if answer.winner is None else bytes.fromhex(answer.winner.hash),
+        winner=None if winner is None else bytes.fromhex(winner.hash),
         confidence=answer.confidence,
         conflict=answer.conflict,
         contributions=_contributions(answer, contributions_max),
-        answer_digest=digest_of(said),
+        answer_digest=answer_digest(answer),
     )
 
 
-def _contributions(answer: _Said, count_max: int) -> tuple[Contribution, ...]:
+def _contributions(answer: Answer, count_max: int) -> tuple[Contribution, ...]:
     """The answer's assertions by value, in its order, with the value's share."""
     found: list[Contribution] = []
     left = count_max
@@ -103,7 +56,7 @@ def _contributions(answer: _Said, count_max: int) -> tuple[Contribution, ...]:
     return tuple(found)
 
 
-def _parts(answer: _Said) -> list[tuple[float, list[str]]]:
+def _parts(answer: Answer) -> list[tuple[float, list[str]]]:
     if answer.layers is None:  # the groups of a layered answer are those of its best tier
         parts = [(group.share, group.hashes) for group in answer.groups]
     else:

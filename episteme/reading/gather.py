@@ -79,8 +79,18 @@ def gather(reader: Reader, subject: str, predicates: Sequence[str], sight: Sight
     Raises: TooManyCandidates.
     """
     rulings = RulingsStore(reader).get()
+    subjects = same_subjects(reader, subject, sight.moment.at, rulings)
+    return gather_of(reader, subjects, predicates, sight, rulings)
+
+
+def gather_of(
+    reader: Reader, subjects: tuple[str, ...], predicates: Sequence[str], sight: Sight, rulings: Rulings
+) -> Pool:
+    """The same of subjects that are known already, each once.
+
+    Raises: TooManyCandidates.
+    """
     at = sight.moment.at
-    subjects = same_subjects(reader, subject, at, rulings)
     comparison = comparison_of(rule_of(reader, predicates[0], at, rulings)) if len(predicates) == 1 else PLAIN
     found: list[_Found] = []
     for name in subjects:

@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from episteme.api import History, LensInfo, Turn
+from episteme.errors import NotFound, TooManyCandidates
 from episteme.lenses import Candidate, Lens
 from episteme.reading.answer import value_or_many
-from episteme.reading.gather import SAME_SUBJECTS_MAX, Pool, Sight, gather
-from episteme.reading.question import AsOf, Moment, Question
+from episteme.reading.gather import Pool, Sight, gather_of
+from episteme.reading.question import CANDIDATES_MAX, AsOf, Moment, Question
 from episteme.reading.resolve import PastClock, Resolved, default_lens, moment_of, predicates_of, resolve_full
 from stores import (
     AliasStore,
@@ -23,6 +24,7 @@ from stores import (
     PredicateStore,
     Reader,
     RevocationStore,
+    RulingsStore,
     SupersessionStore,
     TrustPackStore,
     TrustRankStore,
@@ -31,6 +33,7 @@ from stores import (
 
 POSITIONS_TRIED_MAX: Final = 500  # answers computed for one page: with 20 claims, a quarter of a second
 ROWS_READ_MAX: Final = 100_000  # of one kind, for one claim, agent or subject
+EVER_SAME_MAX: Final = 1000  # subjects that aliases have ever made one with another; a class has 100 at a time
 _FORGOTTEN: Final = "other"
 
 
@@ -48,8 +51,10 @@ def history(reader: Reader, lens: Lens, question: Question, page: Page, now_ms: 
     """
     newest = moment_of(reader, None, now_ms, past)
     causes = causes_of(reader, lens, question, newest)
-    positions = sorted(causes)
-    before = _told(reader, lens, question, page.after, now_ms, past) if page.after >= 0 else None
+    first = 0 if question.pack is None else _first_of_pack(reader, question.pack)
+    positions = sorted(position for position in causes if position >= first)
+    start = min(page.after, newest.position)
+    before = _told(reader, lens, question, start, now_ms, past) if start >= first else None
     turns: list[Turn] = []
     tried, last = 0, None
     for position in positions:
@@ -85,17 +90,17 @@ def causes_of(reader: Reader, lens: Lens, question: Question, newest: Moment) ->
 
 def _causes(reader: Reader, lens: Lens, question: Question, newest: Moment) -> Iterator[tuple[int, str]]:
     predicates = predicates_of(lens, question)
-    sight = Sight(moment=newest, with_revoked=True)
-    subjects = _ever_same(reader, question.subject)
-    pools = [gather(reader, subject, predicates, sight) for subject in subjects]
-    pool = Pool(subjects, pools[0].comparison, tuple(c for p in pools for c in p.candidates), (), pools[0].rulings)
+    rulings = RulingsStore(reader).get()
+    subjects = _ever_same(reader, question.subject) if rulings.alias >= 0 else (question.subject,)
+    sight = Sight(moment=newest, with_revoked=True, count_max=CANDIDATES_MAX)
+    pool = gather_of(reader, subjects, predicates, sight, rulings)
     for candidate in pool.candidates:
         yield candidate.seq, "claim"
     for candidate in pool.candidates:
         yield from ((signer.seq, "signature") for signer in candidate.signers)
         yield from ((seq, "vote") for seq in _votes_on(reader, candidate))
     yield from _rulings(reader, question, pool, predicates)
-    if lens.uses_trust and pool.rulings.trust >= 0:
+    if _may_use_trust(lens, question, pool) and rulings.trust >= 0:
         for agent in _agents_of(pool):
             changes = TrustRankStore(reader).changes(agent.hex(), count_max=ROWS_READ_MAX)
             yield from ((change.after.seq, "trust") for change in changes)
@@ -109,8 +114,7 @@ def _rulings(reader: Reader, question: Question, pool: Pool, predicates: Sequenc
             changes = PredicateStore(reader).positions(predicate, count_max=ROWS_READ_MAX)
             yield from ((seq, "predicate") for seq in changes)
     if rulings.alias >= 0:
-        references = {str(c.claim.object.value) for c in pool.candidates if c.claim.object.type == "reference"}
-        for subject in sorted({*pool.subjects, *references}):
+        for subject in sorted(_named(reader, pool)):
             yield from ((seq, "alias") for seq in AliasStore(reader).positions(subject, count_max=ROWS_READ_MAX))
     if question.pack is not None:
         packs = TrustPackStore(reader).positions(question.pack, count_max=ROWS_READ_MAX)
@@ -138,9 +142,35 @@ def _votes_on(reader: Reader, candidate: Candidate) -> list[int]:
     return [vote.seq for vote in votes]
 
 
+def _named(reader: Reader, pool: Pool) -> set[str]:
+    """The subjects whose aliases have a say: of the pair, and of what its claims name."""
+    named = set(pool.subjects)
+    references = {str(c.claim.object.value) for c in pool.candidates if c.claim.object.type == "reference"}
+    for reference in sorted(references):
+        if reference not in named:
+            named.update(_ever_same(reader, reference))
+    return named
+
+
 def _ever_same(reader: Reader, subject: str) -> tuple[str, ...]:
     """The subject and all that aliases have ever made one with it: an alias that was taken back had its time."""
-    return AliasStore(reader).ever_same(subject, count_max=SAME_SUBJECTS_MAX)
+    found = AliasStore(reader).ever_same(subject, count_max=EVER_SAME_MAX + 1)
+    if len(found) > EVER_SAME_MAX:
+        raise TooManyCandidates(f"more than {EVER_SAME_MAX} subjects were made one with {subject!r} over time")
+    return found
+
+
+def _may_use_trust(lens: Lens, question: Question, pool: Pool) -> bool:
+    """Now, or by a rule of the predicate that held earlier."""
+    return lens.uses_trust or (question.lens is None and pool.rulings.predicate >= 0)
+
+
+def _first_of_pack(reader: Reader, pack: str) -> int:
+    """Where a pack begins: nobody could ask for it before."""
+    positions = TrustPackStore(reader).positions(pack, count_max=ROWS_READ_MAX)
+    if not positions:
+        raise NotFound(f"no trust pack {pack} there")
+    return positions[0]
 
 
 def _agents_of(pool: Pool) -> list[bytes]:

@@ -38,3 +38,27 @@ class CountingReader:
         self.rows += 1
         self.value_bytes += len(value or b"")
         return value
+
+
+class CountingLists(CountingReader):
+    """The same, and counts the posting lists that are read, and their entries as rows."""
+
+    def __init__(self, base: Reader) -> None:
+        super().__init__(base)
+        self.lists = 0
+
+    def postings(self, key: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
+        self.lists += 1
+        return [self._listed(entry) for entry in self._base.postings(key, after=after, count_max=count_max)]
+
+    def posting_count(self, key: bytes) -> int:
+        self.lists += 1
+        return self._base.posting_count(key)
+
+    def posting_keys(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> list[bytes]:
+        self.lists += 1
+        return [self._listed(key) for key in self._base.posting_keys(prefix, after=after, count_max=count_max)]
+
+    def _listed(self, entry: bytes) -> bytes:
+        self._counted(entry)
+        return entry

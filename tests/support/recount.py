@@ -11,7 +11,7 @@ from episteme.folds import FOLDS, decode_frame
 from episteme.node import LOG_FOLDER
 from episteme.state import open_state
 from keycodec import FAMILY_BY_TAG, parse
-from model import Assertion, Vote, decode_record, to_micros
+from model import FRAME_KIND_RULES, Assertion, Vote, decode_record, to_micros
 from stores import HybridStore, MetaStore, state_digest, state_postings, state_rows
 from wal import FileLog
 
@@ -39,6 +39,9 @@ def recount(data: Path, scratch: Path) -> Recount:
         seq = 0
         while seq < log.durable_end:
             for frame in log.read_from(seq, count_max=1000, bytes_max=1 << 20):
+                seq = frame.seq + 1
+                if frame.kind == FRAME_KIND_RULES:
+                    continue
                 record = decode_record(frame.payload)
                 positions.setdefault(record.digest.hex(), frame.seq)
                 match record.event:
@@ -48,7 +51,6 @@ def recount(data: Path, scratch: Path) -> Recount:
                         key = (event.subject, event.assertion, event.agent)
                         vote = (event.timestamp, frame.seq, to_micros(event.weight))
                         votes[key] = max(votes.get(key, vote), vote)
-                seq = frame.seq + 1
         with state.snapshot() as snapshot:
             _check_postings(snapshot, assertions, positions)
             _check_votes(snapshot, votes)
