@@ -36,6 +36,7 @@ class Applier(Generic[Event]):
         if len(set(names)) < len(names) or DECODE in names:
             raise ValueError(f"folds are told apart by their names, and {DECODE!r} is taken: {names}")
         self._folds = tuple(folds)
+        self._routes = Routes(folds)
         self._decode = decode
 
     @property
@@ -46,7 +47,7 @@ class Applier(Generic[Event]):
     def apply_all(self, frames: Sequence[Frame], state: Staging) -> None:
         """Stage what all frames mean; raises what decode, a fold or the store raises, and then state is of no use."""
         decode = self._decode
-        apply_events(self._folds, [decode(frame) for frame in frames if not frame.lost], state)
+        self._routes.apply([decode(frame) for frame in frames if not frame.lost], state)
         _check(state.batch)
 
     def apply_one(self, frame: Frame, state: Staging) -> Poison | None:
@@ -55,15 +56,14 @@ class Applier(Generic[Event]):
         name = DECODE
         try:
             event = self._decode(frame)
-            for fold in folds_of(self._folds, event):
+            for fold in self._routes.of(event):
                 name = fold.name
                 fold.apply(event, own)
                 _check(own.batch)
-            for fold in self._folds:
-                if isinstance(fold, BatchFold):
-                    name = fold.name
-                    fold.finish([event], own)
-                    _check(own.batch)
+            for last in self._routes.of_batches:
+                name = last.name
+                last.finish([event], own)
+                _check(own.batch)
         except Exception as error:
             if is_of_the_event(error):
                 return Poison(frame, name, error)
@@ -77,24 +77,35 @@ def is_of_the_event(error: Exception) -> bool:
     return isinstance(error, InvalidBatch) or not isinstance(error, StoreError | LogError | MemoryError)
 
 
-def folds_of(folds: Sequence[Fold[Event]], event: Event) -> list[Fold[Event]]:
-    """The folds that look at an event."""
-    kind = getattr(event, "kind", None)
-    return [fold for fold in folds if not isinstance(fold, KindFold) or kind in fold.kinds]
+class Routes(Generic[Event]):
+    """Which folds look at which events; found out once, for asking a fold what it is costs as much as folding."""
+
+    def __init__(self, folds: Sequence[Fold[Event]]) -> None:
+        self._folds = tuple(folds)
+        self._by_kind: dict[str | None, list[Fold[Event]]] = {}
+        self.of_batches = [fold for fold in folds if isinstance(fold, BatchFold)]
+
+    def of(self, event: Event) -> list[Fold[Event]]:
+        """The folds that look at an event, in their order."""
+        kind = getattr(event, "kind", None)
+        found = self._by_kind.get(kind)
+        if found is None:
+            found = [fold for fold in self._folds if not isinstance(fold, KindFold) or kind in fold.kinds]
+            self._by_kind[kind] = found
+        return found
+
+    def apply(self, events: Sequence[Event], state: Staging) -> None:
+        """Stage what events mean, as one batch."""
+        for event in events:
+            for fold in self.of(event):
+                fold.apply(event, state)
+        for last in self.of_batches:
+            last.finish(events, state)
 
 
 def apply_events(folds: Sequence[Fold[Event]], events: Sequence[Event], state: Staging) -> None:
     """Stage what events mean, as one batch."""
-    applies: dict[str | None, list[Callable[[Event, Staging], None]]] = {}
-    for event in events:
-        kind = getattr(event, "kind", None)
-        if kind not in applies:
-            applies[kind] = [fold.apply for fold in folds_of(folds, event)]
-        for apply in applies[kind]:
-            apply(event, state)
-    for fold in folds:
-        if isinstance(fold, BatchFold):
-            fold.finish(events, state)
+    Routes(folds).apply(events, state)
 
 
 def apply_batch(store: KV, folds: Sequence[Fold[Event]], events: Sequence[Event], cursor: int) -> None:

@@ -204,7 +204,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     """What a pair's claims come to under a lens, as of log position seq (-1: an empty log).
 
     Fields with a default are there only when they say something: subjects, if aliases make it more than one;
-    layers, map and constraints for the lens of that name; explain, if it was asked for.
+    layers, map and constraints for the lens of that name, with how many constraints there are before the list is
+    cut to the limit; explain, if it was asked for.
     """
 
     subject: str
@@ -226,6 +227,7 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     layers: list[Layer] | None = None
     map: list[ChartRow] | None = None
     constraints: list[Constraint] | None = None
+    constraints_count: int | None = None
     explain: Explanation | None = None
 
     @property

@@ -20,8 +20,9 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m)?")
 _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 _SPAN = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)")
+_SPAN_MS_MAX: Final = 10**15 - 1  # as many digits as are read, so that a span in milliseconds can be asked again
 _SPAN_MS_BY_UNIT: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_MILLISECONDS_DIGITS_MAX: Final = 15  # until the year 33658
+_MILLISECONDS = re.compile(r"-?[0-9]{1,15}")  # since 1970; until the year 33658
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _SECONDS_BY_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
@@ -218,14 +219,15 @@ def _checked_hash(name: str, text: str | None) -> str | None:
 
 def _span_ms(text: str) -> int | None:
     match = _SPAN.fullmatch(text)
-    return None if match is None else int(match[1]) * _SPAN_MS_BY_UNIT[match[2]]
+    if match is None:
+        return None
+    span_ms = int(match[1]) * _SPAN_MS_BY_UNIT[match[2]]
+    return span_ms if span_ms <= _SPAN_MS_MAX else None
 
 
 def _time_ms(text: str) -> int:
     """Raises: ValueError for what is no time, or one without its offset from UTC."""
-    if text.isascii() and text.isdigit():
-        if len(text) > _MILLISECONDS_DIGITS_MAX:
-            raise ValueError("too many digits")
+    if _MILLISECONDS.fullmatch(text):
         return int(text)
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:

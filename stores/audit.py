@@ -11,7 +11,7 @@ Source: docs/format-keys.md, "Records"; docs/audit.md.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -41,18 +41,11 @@ _MS_DIGITS: Final = 12  # of an id: milliseconds since 1970, 48 bits in hex
 _COUNTER_BITS: Final = 16  # below the milliseconds of a time, as in a log's
 
 
-class Contribution(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """Assertions of one value that an answer rests on, their hashes of 32 bytes one behind the other.
+class Contribution(NamedTuple):
+    """An assertion that an answer rests on; weight: its value's share, which all that say it have together."""
 
-    weight: the value's share of the answer, which they have together.
-    """
-
+    digest: bytes
     weight: float
-    digests: bytes
-
-    def hashes(self) -> list[bytes]:
-        """The hashes, in the order of the answer."""
-        return [self.digests[start : start + _DIGEST_BYTES] for start in range(0, len(self.digests), _DIGEST_BYTES)]
 
 
 class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -61,7 +54,8 @@ class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     agent: who asked (32 bytes); None: not known.  predicates: what the answer has read of the subject: the one that
     was asked for, or those that a lens for a whole context takes.  parameters: what else was asked, by name, in
     order of names.  now_ms: from which the ages of claims were counted, milliseconds since 1970.  position: the log
-    position that the answer is of, -1 for an empty log.  answer_digest: docs/audit.md, "Digest".
+    position that the answer is of, -1 for an empty log.  digests: of the assertions that the answer rests on, 32 bytes
+    each, value by value; shares: of each value, and how many of them say it.  answer_digest: docs/audit.md, "Digest".
     """
 
     agent: bytes | None
@@ -76,13 +70,24 @@ class QueryAudit(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     winner: bytes | None
     confidence: float
     conflict: float
-    contributions: tuple[Contribution, ...]
+    digests: bytes
+    shares: tuple[tuple[float, int], ...]
     answer_digest: bytes
 
     @property
     def predicate(self) -> str | None:
         """The one that was asked for; None for a question about a whole context."""
         return self.predicates[0] if len(self.predicates) == 1 else None
+
+    @property
+    def contributions(self) -> list[Contribution]:
+        """What the answer rests on, in its order."""
+        starts = range(0, len(self.digests), _DIGEST_BYTES)
+        weights = (weight for weight, count in self.shares for _ in range(count))
+        return [
+            Contribution(self.digests[start : start + _DIGEST_BYTES], weight)
+            for start, weight in zip(starts, weights, strict=False)
+        ]
 
 
 class AuditRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

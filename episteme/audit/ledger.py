@@ -45,7 +45,7 @@ _SEGMENTS: Final = 8  # in log_bytes_max: a whole one goes at a time
 _SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 _RUNS: Final = 4  # commit groups in a segment, at least: a segment holds one group whatever its size
 # A commit of the state is two fsyncs, and nobody waits for an audit but who lists them, who hurries the commit.
-_COMMIT_INTERVAL_S: Final = 0.25
+_COMMIT_INTERVAL_S: Final = 0.5
 
 _LOGGER = logging.getLogger(__name__)
 

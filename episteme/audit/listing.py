@@ -23,6 +23,7 @@ ORDERS: Final = ("newest", "oldest")
 
 _CHUNK: Final = 250
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+_MS_MAX: Final = (1 << 48) - 1  # what an id has room for: the year 10889
 _LOOKED_AT_MAX: Final = 5000  # audits for one page: at 50 us each, a quarter of a second
 
 
@@ -71,11 +72,7 @@ def get_audit(reader: Reader, query_id: str) -> QueryAudit:
 def make_record(query_id: str, audit: QueryAudit) -> AuditRecord:
     """An audit with all that it holds."""
     line = _line(query_id, audit)
-    contributions = [
-        AuditContribution(digest.hex(), contribution.weight)
-        for contribution in audit.contributions
-        for digest in contribution.hashes()
-    ]
+    contributions = [AuditContribution(one.digest.hex(), one.weight) for one in audit.contributions]
     told = {name: getattr(line, name) for name in line.__struct_fields__}
     return AuditRecord(**told, now_ms=audit.now_ms, contributions=contributions)
 
@@ -101,11 +98,18 @@ def _search(
 
 def _ids(listed: AuditList, filters: Filters, order: Order, after: str | None, size: int) -> list[str]:
     """The next ids of the right time; fewer than size at the end."""
+    from_ms = _within(filters.from_ms or 0)
+    to_ms = None if filters.to_ms is None else _within(filters.to_ms)
     if order == "newest":
-        ids = listed.newest(to_ms=filters.to_ms, before=after, count_max=size)
-        return [one for one in ids if asked_ms(one) >= (filters.from_ms or 0)]
-    ids = listed.oldest(from_ms=filters.from_ms or 0, after=after, count_max=size)
-    return [one for one in ids if filters.to_ms is None or asked_ms(one) < filters.to_ms]
+        ids = listed.newest(to_ms=to_ms, before=after, count_max=size)
+        return [one for one in ids if asked_ms(one) >= from_ms]
+    ids = listed.oldest(from_ms=from_ms, after=after, count_max=size)
+    return [one for one in ids if to_ms is None or asked_ms(one) < to_ms]
+
+
+def _within(ms: int) -> int:
+    """The moment of an id that is nearest to a time."""
+    return min(max(0, ms), _MS_MAX)
 
 
 def _narrowest(store: AuditStore, filters: Filters) -> AuditList:

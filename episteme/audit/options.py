@@ -10,13 +10,13 @@ class AuditOptions(NamedTuple):
 
     enabled: bool = False  # a server records; who has the database in process asks for it
     queue_count_max: int = 10_000  # answers that wait to be written: a second of them; beyond it audits are dropped
-    linger_ms: int = 50  # how long answers gather before they are written together
+    linger_ms: int = 100  # how long answers gather before they are written together
     # Within what time what is written is synced, which is what a power cut may lose; None leaves it to the system.
     # A killed process loses what is in the queue.
     sync_ms: int | None = 1000
     contributions_max: int = 100  # hashes of assertions that an audit holds: as many as an answer shows by default
     log_bytes_max: int = 1024 * 1024 * 1024  # what the log of audits may take; the oldest go, from the state as well
-    memory_bytes: int = 32 * 1024 * 1024  # of the state's engines
+    memory_bytes: int = 64 * 1024 * 1024  # of the state's engines; with less, RocksDB rewrites more of it more often
     retry_s: float = 30.0  # after a failure, how long until the folder is tried again
     read_wait_s: float = 5.0  # how long a listing waits for what was answered before it
     close_wait_s: float = 30.0  # how long closing waits for the queue to be written

@@ -11,13 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Final
 
 from cortex import CortexError
 from episteme.audit.ledger import Ledger
 from episteme.audit.options import AuditOptions
-from episteme.errors import EpistemeError, NotReady, translate
+from episteme.errors import CannotOpen, EpistemeError, Internal, NotReady, translate
 from stores import StoreError
 from wal import LogError
 
@@ -56,6 +55,8 @@ class Recorder:
         self._retry_at_s = 0.0  # by the monotonic clock
         self._told_failure = False
         self._told_dropped = False
+        self._told_unmade = False
+        self._drop_at_s = 0.0  # by the monotonic clock: when it is looked again what is to leave the state
         self.failure: EpistemeError | None = None
         self.written_count = 0
         self.lost_count = 0
@@ -90,10 +91,12 @@ class Recorder:
         return True
 
     def lose(self, error: Exception) -> None:
-        """Count an audit that could not be made, and say why."""
+        """Count an audit that could not be made, and say why of the first."""
         with self._lock:
             self.lost_count += 1
-        _LOGGER.error("an audit could not be made: %s", error, exc_info=error)
+            is_first, self._told_unmade = not self._told_unmade, True
+        if is_first:
+            _LOGGER.error("an audit could not be made: %s", error, exc_info=error)
 
     def settle(self, timeout_s: float) -> Ledger:
         """Wait until all that was put before is folded; the ledger that it is in.
@@ -246,18 +249,20 @@ class Recorder:
             self._close_ledger(ledger)
 
     def _fail(self, error: Exception) -> None:
-        self.failure = translate(error)
+        self.failure = _told(error)
         self._retry_at_s = time.monotonic() + self._options.retry_s
         if not self._told_failure:
             self._told_failure = True
             _LOGGER.error("queries are answered without an audit: %s", error, exc_info=error)
 
     def _drop_expired(self) -> bool:
-        ledger = self._ledger
+        if self._ledger is None or time.monotonic() < self._drop_at_s:
+            return False
         try:
-            return ledger is not None and ledger.drop_expired()
-        except _LEDGER_ERRORS as error:
-            self._fail(error)
+            return self._ledger.drop_expired()
+        except _LEDGER_ERRORS as error:  # what fails in earnest shows at the next write
+            self._drop_at_s = time.monotonic() + self._options.retry_s
+            _LOGGER.warning("audits that are no longer kept stay in the state for now: %s", error)
             return False
 
     def _close_ledger(self, ledger: Ledger) -> None:
@@ -268,7 +273,18 @@ class Recorder:
             _LOGGER.warning("the audits did not close well: %s", error)
 
     def _let_go_waiting(self) -> None:
-        for one in list(islice(self._queue, len(self._queue))):
+        while self._queue:
+            one = self._queue.popleft()
             if isinstance(one, _Settling):
                 one.error = NotReady("the audit is closed")
                 one.done.set()
+            else:
+                self.lost_count += 1
+
+
+def _told(error: Exception) -> EpistemeError:
+    """What readers of audits are told of a failure: nothing of the inside."""
+    told = translate(error)
+    if told.code in (CannotOpen.code, Internal.code):
+        return CannotOpen("the audits cannot be opened; the log of the process says why")
+    return told

@@ -13,7 +13,7 @@ from typing import Final
 
 from episteme.api import Answer
 from episteme.audit.digest import answer_digest
-from stores import Contribution, QueryAudit
+from stores import QueryAudit
 
 # What an answer about a whole context has read of it: docs/lenses.md.
 CONTEXT_PREDICATES: Final = ("must_use", "forbidden")
@@ -26,6 +26,7 @@ def make_audit(
 ) -> QueryAudit:
     """The audit of an answer; contributions_max: hashes in all."""
     lens, winner = answer.lens, answer.winner
+    digests, shares = _contributions(answer, contributions_max)
     return QueryAudit(
         agent=agent,
         subject=answer.subject,
@@ -39,21 +40,23 @@ def make_audit(
         winner=None if winner is None else bytes.fromhex(winner.hash),
         confidence=answer.confidence,
         conflict=answer.conflict,
-        contributions=_contributions(answer, contributions_max),
+        digests=digests,
+        shares=shares,
         answer_digest=answer_digest(answer),
     )
 
 
-def _contributions(answer: Answer, count_max: int) -> tuple[Contribution, ...]:
-    """The answer's assertions by value, in its order, with the value's share."""
-    found: list[Contribution] = []
-    left = count_max
-    for weight, hashes in _parts(answer):
-        shown = hashes[:left]
-        if shown:
-            found.append(Contribution(weight, bytes.fromhex("".join(shown))))
-            left -= len(shown)
-    return tuple(found)
+def _contributions(answer: Answer, count_max: int) -> tuple[bytes, tuple[tuple[float, int], ...]]:
+    """The hashes of the answer's assertions by value, in its order; each value's share and how many say it."""
+    hashes: list[str] = []
+    shares: list[tuple[float, int]] = []
+    for weight, listed in _parts(answer):
+        if len(hashes) + len(listed) > count_max:
+            listed = listed[: count_max - len(hashes)]
+        if listed:
+            hashes += listed
+            shares.append((weight, len(listed)))
+    return bytes.fromhex("".join(hashes)), tuple(shares)
 
 
 def _parts(answer: Answer) -> list[tuple[float, list[str]]]:

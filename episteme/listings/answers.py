@@ -59,4 +59,4 @@ def _search(store: AuditStore, digests: dict[_Pair, set[bytes]], count_max: int)
 
 
 def _rests_on(audit: QueryAudit) -> set[bytes]:
-    return {digest for contribution in audit.contributions for digest in contribution.hashes()}
+    return {contribution.digest for contribution in audit.contributions}

@@ -50,6 +50,7 @@ def make_answer(reader: Reader, question: Question, resolved: Resolved) -> Answe
         constraints=None
         if resolved.lens.takes_predicate
         else _constraints(reader, finding.constraints, resolved, limit),
+        constraints_count=None if resolved.lens.takes_predicate else len(finding.constraints),
         explain=explanation_of(resolved, limit) if question.explain else None,
     )
 
@@ -123,11 +124,13 @@ def _constraints(
 ) -> list[Constraint]:
     assert resolved.admitted is not None, "a context has no view"
     subjects = {candidate.digest: candidate.claim.subject for candidate in resolved.admitted.candidates}
-    constraints = []
+    constraints, left = [], limit
     for one in found[:limit]:
         row = AssertionStore(reader).get(subjects[one.best], one.best)
         assert row is not None, f"{one.best.hex()} is a candidate but not there"
         narrative = row.event.narrative
+        hashes = [digest.hex() for digest in one.digests[:left]]
+        left -= len(hashes)
         constraints.append(
             Constraint(
                 kind=one.kind,
@@ -138,7 +141,7 @@ def _constraints(
                 support=one.support,
                 weight=one.weight_micros / MICROS,
                 hash=one.best.hex(),
-                hashes=[digest.hex() for digest in one.digests[:limit]],
+                hashes=hashes,
                 narrative=narrative if isinstance(narrative, str) else None,
             )
         )

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import UNSET, Struct
 
 from episteme.decay import Decay
@@ -90,17 +91,59 @@ def gather_of(
 
     Raises: TooManyCandidates.
     """
+    rules = [comparison_of(rule_of(reader, predicate, sight.moment.at, rulings)) for predicate in predicates]
+    if len(predicates) == 1:
+        return _gather_pairs(reader, subjects, predicates[0], rules[0], sight, rulings)
+    return _gather_context(reader, subjects, predicates, rules, sight, rulings)
+
+
+def _gather_pairs(
+    reader: Reader,
+    subjects: tuple[str, ...],
+    predicate: str,
+    comparison: Comparison,
+    sight: Sight,
+    rulings: Rulings,
+) -> Pool:
     at = sight.moment.at
-    comparison = comparison_of(rule_of(reader, predicates[0], at, rulings)) if len(predicates) == 1 else PLAIN
     found: list[_Found] = []
     for name in subjects:
-        for predicate in predicates:
-            found.extend(_hydrate(reader, name, predicate, at, sight.count_max - len(found)))
-    if len(subjects) > 1 or len(predicates) > 1:
+        found.extend(_hydrate(reader, name, predicate, at, sight.count_max - len(found)))
+    if len(subjects) > 1:
         found.sort(key=lambda one: (one.seq, one.digest))
     if rulings.alias >= 0:
         comparison = _with_aliases(reader, comparison, found, at)
     return _pool(reader, subjects, comparison, found, sight, rulings)
+
+
+def _gather_context(
+    reader: Reader,
+    subjects: tuple[str, ...],
+    predicates: Sequence[str],
+    rules: Sequence[Comparison],
+    sight: Sight,
+    rulings: Rulings,
+) -> Pool:
+    """Each predicate's claims by its own rule, but for the tolerance: values are held against those of the others."""
+    many = any(rule.many for rule in rules)
+    tolerance = next((rule.tolerance for rule in rules if rule.tolerance is not None), None)
+    pools: list[Pool] = []
+    for predicate, rule in zip(predicates, rules, strict=True):
+        own = Comparison(many=many, tolerance=tolerance, separator=rule.separator if rule.many else None)
+        left = sight.count_max - sum(len(pool.candidates) + len(pool.silenced) for pool in pools)
+        limited = msgspec.structs.replace(sight, count_max=left)
+        pools.append(_gather_pairs(reader, subjects, predicate, own, limited, rulings))
+    return Pool(
+        subjects,
+        Comparison(many=many, tolerance=tolerance) if many or tolerance is not None else PLAIN,
+        _in_log_order(candidate for pool in pools for candidate in pool.candidates),
+        _in_log_order(candidate for pool in pools for candidate in pool.silenced),
+        rulings,
+    )
+
+
+def _in_log_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    return tuple(sorted(candidates, key=lambda one: (one.seq, one.digest)))
 
 
 def same_subjects(reader: Reader, subject: str, at: int | None, rulings: Rulings) -> tuple[str, ...]:

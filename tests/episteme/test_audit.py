@@ -105,8 +105,8 @@ def test_contributions_are_bounded_and_the_first_are_those_of_the_first_values(t
     hashes = [one for group in answer.groups for one in group.hashes]
     assert len(hashes) == 5
     for count_max in (0, 1, 3, 5, 9):
-        audit = make_audit(what_is_said(answer), {}, None, 0, contributions_max=count_max)
-        kept = [one.hex() for contribution in audit.contributions for one in contribution.hashes()]
+        audit = make_audit(answer, {}, None, 0, contributions_max=count_max)
+        kept = [contribution.digest.hex() for contribution in audit.contributions]
         assert kept == hashes[:count_max]
 
 

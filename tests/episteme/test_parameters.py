@@ -156,6 +156,11 @@ def test_limit_of_just_the_bounds_is_taken() -> None:
         ("1767225600000", AsOf(time_ms=1_767_225_600_000)),
         ("2026-01-01T00:00:00Z", AsOf(time_ms=1_767_225_600_000)),
         ("2026-01-01T01:00:00.5+01:00", AsOf(time_ms=1_767_225_600_500)),
+        ("1969-12-31T23:59:59Z", AsOf(time_ms=-1000)),
+        ("-1000", AsOf(time_ms=-1000)),
+        ("0001-01-01T00:00:00+23:59", AsOf(time_ms=-62_135_683_140_000)),
+        ("999999999999999ms", AsOf(span_ms=999_999_999_999_999)),
+        ("11574074d", AsOf(span_ms=999_999_993_600_000)),
     ],
 )
 def test_moment_of_the_past_is_a_position_a_time_or_a_span(text: str, expected: AsOf) -> None:
@@ -165,7 +170,22 @@ def test_moment_of_the_past_is_a_position_a_time_or_a_span(text: str, expected: 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "seq:", "seq:-1", "seq:1e3", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2w", "-2h", "1" * 16, "٣h"],
+    [
+        "",
+        "seq:",
+        "seq:-1",
+        "seq:1e3",
+        "yesterday",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "2w",
+        "-2h",
+        "1" * 16,
+        "٣h",
+        "11574075d",
+        "--1",
+        "-",
+    ],
 )
 def test_anything_else_is_no_moment(text: str) -> None:
     assert named(lambda: parse_as_of(text)) == ["as_of"]
@@ -189,3 +209,11 @@ def test_a_question_is_asked_again_by_its_parameters() -> None:
     )
     assert question_of(as_parameters(question)) == question
     assert question_of(as_parameters(make_question("s", "p"))) == make_question("s", "p")
+
+
+@pytest.mark.parametrize(
+    "text", ["1969-07-20T20:17:40Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999Z", "-1"]
+)
+def test_a_moment_at_any_time_is_asked_again_by_its_parameters(text: str) -> None:
+    question = make_question("s", "p", valid_at=text, as_of=text)
+    assert question_of(as_parameters(question)) == question

@@ -108,8 +108,12 @@ def test_a_question_about_a_pair_has_a_predicate_and_one_about_a_context_has_non
 
 
 def test_contributions_are_given_hash_by_hash() -> None:
-    assert Contribution(1.0, DIGEST + OTHER).hashes() == [DIGEST, OTHER]
-    assert Contribution(1.0, b"").hashes() == []
+    assert AUDIT.audit.contributions == [
+        Contribution(DIGEST, 0.625),
+        Contribution(OTHER[::-1], 0.625),
+        Contribution(OTHER, 0.375),
+    ]
+    assert BARE_AUDIT.audit.contributions == []
 
 
 def test_an_audit_put_as_bytes_is_the_same_rows() -> None:

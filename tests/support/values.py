@@ -17,7 +17,6 @@ from stores import (
     AuditRow,
     AuditStore,
     AuditWriter,
-    Contribution,
     EpochRow,
     EpochStore,
     EpochWriter,
@@ -260,12 +259,13 @@ AUDIT: Final = AuditRow(
         DIGEST,
         0.625,
         0.9375,
-        (Contribution(0.625, DIGEST + OTHER[::-1]), Contribution(0.375, OTHER)),
+        DIGEST + OTHER[::-1] + OTHER,
+        ((0.625, 2), (0.375, 1)),
         OTHER,
     ),
 )
 BARE_AUDIT: Final = AuditRow(
-    0, QueryAudit(None, SUBJECT, (), (), 0, -1, "constraints", 1, "none", None, 0.0, 0.0, (), DIGEST)
+    0, QueryAudit(None, SUBJECT, (), (), 0, -1, "constraints", 1, "none", None, 0.0, 0.0, b"", (), DIGEST)
 )
 ESCALATION_ID: Final = make_escalation_id("regulatory_conflict", SUBJECT, "p", 26)
 ESCALATION: Final = EscalationRow(
