@@ -12,8 +12,8 @@ from typing import Final
 
 from episteme.decay import drifted
 from stores import QuotaStore, Reader, TrustRank, TrustRankStore
+from wal import wall_ms
 
-_COUNTER_BITS: Final = 16  # of a log time; above them are milliseconds since 1970
 _TENTHS_BELOW: Final = ((300_000, 1), (500_000, 5), (700_000, 10), (900_000, 20))  # of the limit, by trust
 _TENTHS_FROM: Final = 100  # with more trust than that
 
@@ -32,7 +32,7 @@ def trusts_at(reader: Reader, agents: Sequence[bytes], seq: int | None, time_ms:
 
 def drifted_rank(rank: TrustRank, time_ms: int) -> int:
     """What a rank has become at time_ms: in millionths."""
-    return drifted(rank.score_micros, rank.time >> _COUNTER_BITS, time_ms)
+    return drifted(rank.score_micros, wall_ms(rank.time), time_ms)
 
 
 def tokens_allowed(reader: Reader, agent_hex: str, tokens_per_hour: int, time_ms: int) -> int:

@@ -63,10 +63,6 @@ class AliasStore:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def any(self) -> bool:
-        """Whether there has ever been an alias."""
-        return any(True for _ in self._reader.scan(alias_prefix(), count_max=1))
-
     def get(self, subject: str) -> AliasRow | None:
         """What was last said of a subject; one that was taken back is there too."""
         data = self._reader.get(alias_key(subject))

@@ -30,11 +30,10 @@ class Answered(Struct, frozen=True, gc=False):
 
 
 class Dropped(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The log has let go of all before a position; this is of the audits with ids after one and up to another."""
+    """The log has let go of all before a position; this is of the audits with ids after one, up to a bound of them."""
 
     before_seq: int
     after_id: str | None
-    to_id: str
 
 
 AuditEvent = Answered | Dropped

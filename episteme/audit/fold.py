@@ -27,7 +27,7 @@ class AuditFold:
         audits = AuditWriter(state)
         oldest = audits.everybodys().oldest(after=event.after_id, count_max=DROP_COUNT_MAX)
         for query_id, found in zip(oldest, audits.heads(oldest), strict=True):
-            if found is not None and found[0] < event.before_seq and query_id <= event.to_id:
+            if found is not None and found[0] < event.before_seq:
                 audits.remove(query_id, found[1])
 
 

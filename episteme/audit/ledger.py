@@ -133,7 +133,7 @@ class Ledger:
         if not gone:
             self._looked_at_first_seq = first_seq
             return False
-        dropped = Dropped(first_seq, self._dropped_to, gone[-1])
+        dropped = Dropped(first_seq, self._dropped_to)
         self._write([(FRAME_KIND_DROPPED, encode_dropped(dropped))])
         self._dropped_to = gone[-1]
         return True
@@ -174,7 +174,7 @@ def _open_state(folder: Path, log: FileLog, options: AuditOptions) -> State[Audi
         state = _state(folder, log, options)
     except (StoreLocked, StoreFull):
         raise
-    except (StoreError, WrongLog, EventsGone) as error:
+    except (StoreError, WrongLog, EventsGone) as error:  # also after a power cut that took audits which the state has
         _LOGGER.warning("the state of the audits is made anew from their log: %s", error)
     else:
         # By an older fold.  What the log has let go since the state began cannot be folded again, so no rebuild.
@@ -196,6 +196,5 @@ def _state(folder: Path, log: FileLog, options: AuditOptions) -> State[AuditEven
         options=StateOptions(
             fold=RunnerOptions(commit_interval_s=_COMMIT_INTERVAL_S, on_error="dead-letter"),
             start=log.first_seq,
-            on_loss="remake",  # a power cut may take audits that the state has
         ),
     )

@@ -127,13 +127,16 @@ def _print_constraints(answer: Answer) -> None:
                     value_text(one.value),
                     one.source_class,
                     str(one.support),
-                    shown(one.reason if one.narrative is None else f"{one.reason}: {one.narrative}"),
+                    one.reason if one.narrative is None else f'{one.reason}: "{shown(one.narrative)}"',
                     short(one.hash),
                 )
                 for one in answer.constraints
             ],
             right=("agents",),
         )
+        left_count = (answer.constraints_count or 0) - len(answer.constraints)
+        if left_count > 0:
+            print_fields([("", f"{left_count} more constraints: --limit")])
 
 
 def _print_explanation(explanation: Explanation) -> None:

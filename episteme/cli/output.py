@@ -12,15 +12,20 @@ from typing import Any, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from episteme.errors import PROBLEMS, EpistemeError
 from model import AnyValue
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What a terminal obeys or does not show: controls, marks of direction, characters of no width, line breaks of Unicode.
+_UNSEEN = "\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f"
+_CONTROL = re.compile(f"[\x00-\x1f{_UNSEEN}]")
+_CONTROL_IN_JSON = re.compile(f"[{_UNSEEN}]")  # the others JSON has escaped, and those between its values are ours
 _CELL_CHARS_MAX = 200
+_CELL_CHARS_LEAST = 16  # narrower, a cell of words is no pleasure to read
+_COLUMNS_APART = 2
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -41,37 +46,67 @@ def chosen(output: Output | None) -> Output:
 
 
 def print_json(data: Any, output: Output) -> None:
-    """One value: indented for json, one line for jsonl."""
+    """One value, in UTF-8 whatever the locale: indented for json, one line for jsonl."""
     encoded = msgspec.json.encode(data)
     if output is Output.JSON:
         encoded = msgspec.json.format(encoded, indent=2)
-    sys.stdout.write(encoded.decode("utf-8") + "\n")
+    text = _CONTROL_IN_JSON.sub(_spelled, encoded.decode("utf-8"))
     sys.stdout.flush()
+    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.buffer.flush()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table without frames; the named columns are flush right."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), whole: str | None = None
+) -> None:
+    """A table without frames; the columns named in right are flush right.
+
+    whole: a column that other commands take what stands in it from, so it is never folded; where the terminal is
+    too narrow for that, each row is shown as fields.
+    """
+    cells = [[Text(cell) for cell in row] for row in rows]
+    console = Console(highlight=False)
+    if whole is not None and _least_width(columns, cells, whole) > console.width:
+        for position, row in enumerate(cells):
+            if position:
+                console.print()
+            console.print(_fields_table((name, cell) for name, cell in zip(columns, row, strict=True) if cell))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column == whole)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Text]], whole: str) -> int:
+    """How wide a terminal has to be for a table that folds what it may, and still can be read."""
+    width = _COLUMNS_APART * (len(columns) - 1)
+    for position, name in enumerate(columns):
+        natural = max(len(name), *(row[position].cell_len for row in rows))
+        width += natural if name == whole else min(natural, _CELL_CHARS_LEAST)
+    return width
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     """Names and values in two columns."""
+    Console(highlight=False).print(_fields_table((name, Text(value)) for name, value in fields))
+
+
+def _fields_table(fields: Iterable[tuple[str, Text]]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in fields:
-        table.add_row(name, Text(value))
-    Console(highlight=False).print(table)
+        table.add_row(Text(name), value)
+    return table
 
 
 def shown(text: str) -> str:
     """Another agent's text, fit for a terminal: escapes spelled out, cut at a bound."""
-    text = _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    text = shown_lines(text)
     return text if len(text) <= _CELL_CHARS_MAX else text[: _CELL_CHARS_MAX - 1] + "…"
 
 
@@ -105,4 +140,10 @@ def fail(error: EpistemeError) -> NoReturn:
 
 def shown_lines(text: str) -> str:
     """As shown, without the cut."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _CONTROL.sub(_spelled, text)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    """A character as JSON escapes it, in units of UTF-16."""
+    units = found.group().encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

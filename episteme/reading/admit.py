@@ -7,14 +7,14 @@ first reason that holds.
 Source: docs/questions.md, "Which claims take part".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from episteme.lenses import HIDDEN_LIFECYCLES, Candidate, newest_stages
-from episteme.reading.gather import Pool
+from episteme.reading.gather import Pool, in_log_order
 from episteme.reading.question import Question
 from stores import EpochStore, Reader, SupersededEpoch, SupersessionRow, SupersessionStore
 
@@ -62,11 +62,9 @@ def find_hidden(reader: Reader, candidates: Sequence[Candidate], at: int | None,
         claims = {d: row for d, row in zip(digests, rows, strict=True) if row is not None and _is_by(row.since, at)}
     epochs: dict[str, SupersededEpoch] = {}
     if pool.rulings.epoch >= 0:
-        store = EpochStore(reader)
-        for epoch in sorted({c.claim.epoch for c in candidates if isinstance(c.claim.epoch, str)}):
-            marker = store.superseded(epoch)
-            if marker is not None and _is_by(marker.seq, at):
-                epochs[epoch] = marker
+        named = sorted({c.claim.epoch for c in candidates if isinstance(c.claim.epoch, str)})
+        markers = zip(named, EpochStore(reader).superseded_many(named), strict=True)
+        epochs = {epoch: m for epoch, m in markers if m is not None and _is_by(m.seq, at)}
     return Hidden(claims, epochs)
 
 
@@ -88,7 +86,8 @@ def admit(pool: Pool, hidden: Hidden, question: Question) -> Admitted:
             left_out.append(found)
     if question.pack is not None:
         kept = [_members_only(candidate) for candidate in kept]
-    return Admitted(_in_log_order(kept), tuple(sorted(left_out, key=lambda one: _place(one.candidate))))
+    left_out.sort(key=lambda one: (one.candidate.seq, one.candidate.digest))
+    return Admitted(in_log_order(kept), tuple(left_out))
 
 
 def _hidden_by(candidate: Candidate, hidden: Hidden, question: Question) -> LeftOut | None:
@@ -131,14 +130,6 @@ def _holds_at(candidate: Candidate, moment_ms: int) -> bool:
 def _members_only(candidate: Candidate) -> Candidate:
     members = tuple(signer for signer in candidate.signers if signer.weight_micros)
     return msgspec.structs.replace(candidate, signers=members)
-
-
-def _in_log_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    return tuple(sorted(candidates, key=_place))
-
-
-def _place(candidate: Candidate) -> tuple[int, bytes]:
-    return (candidate.seq, candidate.digest)
 
 
 def _is_by(seq: int, at: int | None) -> bool:

@@ -14,6 +14,8 @@ from model import SOURCE_CLASSES
 from stores import MICROS, GroupRow, Resolution
 
 SIGNERS_SHOWN_MAX: Final = 16
+_WITHOUT_WINNER: Final = ("skeptic", "constraints")
+_NONE_PASSES: Final = "The predicate has many values, and no value has the share that it takes to pass."
 _WHY: Final = {
     "revoked": "every key that signed it is revoked",
     "moved": "a later stage of its chain stands for it",
@@ -23,7 +25,7 @@ _WHY: Final = {
     "other-epoch": "it is of another epoch than asked for",
     "source-class": "its source class is not asked for",
     "not-valid-then": "its span of time does not hold the moment asked for",
-    "not-in-pack": "no member of the trust pack signed it",
+    "not-in-pack": "no member of the trust pack that has weight signed it",
 }
 
 
@@ -50,7 +52,7 @@ def _why(resolved: Resolved) -> str:
         count = len(resolved.admitted.left_out) if resolved.admitted else 0
         return f"No claim takes part; {count} left out." if count else "There are no claims."
     if resolution.winner is None:
-        return _RULES.get(resolution.lens, "No value wins under this lens.")
+        return _RULES[resolution.lens] if resolution.lens in _WITHOUT_WINNER else _NONE_PASSES
     lead = "" if resolution.margin is None else f", ahead of the next by {resolution.margin:g}"
     count = resolved.groups_count
     others = "the only value" if count == 1 else f"the first of {count} values"

@@ -136,13 +136,14 @@ def _gather_context(
     return Pool(
         subjects,
         Comparison(many=many, tolerance=tolerance) if many or tolerance is not None else PLAIN,
-        _in_log_order(candidate for pool in pools for candidate in pool.candidates),
-        _in_log_order(candidate for pool in pools for candidate in pool.silenced),
+        in_log_order(candidate for pool in pools for candidate in pool.candidates),
+        in_log_order(candidate for pool in pools for candidate in pool.silenced),
         rulings,
     )
 
 
-def _in_log_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+def in_log_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """By position, then by hash."""
     return tuple(sorted(candidates, key=lambda one: (one.seq, one.digest)))
 
 

@@ -6,7 +6,7 @@ what governs them; the log is not replayed.
 Source: docs/questions.md, "History".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -32,8 +32,11 @@ from stores import (
 )
 
 POSITIONS_TRIED_MAX: Final = 500  # answers computed for one page: with 20 claims, a quarter of a second
+POSITIONS_TRIED_MIN: Final = 10  # so that pages go on, however large the pair
+CLAIMS_RESOLVED_MAX: Final = 100_000  # in all of a page's answers: about a second
 ROWS_READ_MAX: Final = 100_000  # of one kind, for one claim, agent or subject
 EVER_SAME_MAX: Final = 1000  # subjects that aliases have ever made one with another; a class has 100 at a time
+_CLAIM: Final = "claim"
 _FORGOTTEN: Final = "other"
 
 
@@ -55,12 +58,13 @@ def history(reader: Reader, lens: Lens, question: Question, page: Page, now_ms: 
     positions = sorted(position for position in causes if position >= first)
     start = min(page.after, newest.position)
     before = _told(reader, lens, question, start, now_ms, past) if start >= first else None
+    tries_max = _tries_max(causes)
     turns: list[Turn] = []
     tried, last = 0, None
     for position in positions:
         if position <= page.after:
             continue
-        if len(turns) == page.turns_max or tried == POSITIONS_TRIED_MAX:
+        if len(turns) == page.turns_max or tried == tries_max:
             break
         tried, last = tried + 1, position
         turn = _told(reader, lens, question, position, now_ms, past)
@@ -79,6 +83,12 @@ def history(reader: Reader, lens: Lens, question: Question, page: Page, now_ms: 
     )
 
 
+def _tries_max(causes: Mapping[int, str]) -> int:
+    """How many answers one page computes: fewer where each reads many claims."""
+    claims_count = sum(cause == _CLAIM for cause in causes.values())
+    return min(POSITIONS_TRIED_MAX, max(POSITIONS_TRIED_MIN, CLAIMS_RESOLVED_MAX // max(1, claims_count)))
+
+
 def causes_of(reader: Reader, lens: Lens, question: Question, newest: Moment) -> dict[int, str]:
     """Every position that may have changed the answer, with what happened there; the first cause found names it."""
     found: dict[int, str] = {}
@@ -95,7 +105,7 @@ def _causes(reader: Reader, lens: Lens, question: Question, newest: Moment) -> I
     sight = Sight(moment=newest, with_revoked=True, count_max=CANDIDATES_MAX)
     pool = gather_of(reader, subjects, predicates, sight, rulings)
     for candidate in pool.candidates:
-        yield candidate.seq, "claim"
+        yield candidate.seq, _CLAIM
     for candidate in pool.candidates:
         yield from ((signer.seq, "signature") for signer in candidate.signers)
         yield from ((seq, "vote") for seq in _votes_on(reader, candidate))

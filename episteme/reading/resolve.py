@@ -42,10 +42,9 @@ from stores import (
     ViewGround,
     ViewRow,
 )
+from wal import wall_ms
 
-_UNBOUNDED: Final = 2**31
 _TIME: Final = struct.Struct("<Q")
-_COUNTER_BITS: Final = 16  # of a log time; above them are milliseconds since 1970
 
 
 class PastClock(Struct, frozen=True):
@@ -138,7 +137,7 @@ def _newest_time_ms(meta: MetaStore, newest: int, past: PastClock) -> int:
     """The log's time at the newest position, as the state remembers it: a get is cheaper than the log's frame."""
     mark = meta.last()
     if mark is not None:
-        return int(_TIME.unpack_from(mark)[0]) >> _COUNTER_BITS
+        return wall_ms(_TIME.unpack_from(mark)[0])
     return past.time_at(newest) if newest >= 0 else 0
 
 
@@ -238,7 +237,7 @@ def compute_view(reader: Reader, subject: str, predicate: str, seq: int, time: i
     """
     question = Question(subject=subject, predicate=predicate)
     lens = default_lens(reader, question, None)
-    moment = Moment(None, seq, time >> _COUNTER_BITS, 0)
+    moment = Moment(None, seq, wall_ms(time), 0)
     found = resolve_full(reader, lens, question, moment)
     resolution = cut(found.finding.resolution, question.limit)
     return ViewRow(resolution, found.groups_count, found.winner, seq, time, ViewGround())

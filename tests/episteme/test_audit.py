@@ -25,6 +25,7 @@ class Small(msgspec.Struct, frozen=True, omit_defaults=True):
     """An answer of a few fields."""
 
     value: str
+    seq: int = 7
     audit_id: str | None = None
     as_of: str | None = None
     explain: str | None = None
@@ -42,9 +43,9 @@ def answer_about(folder: Path, **options: object) -> Answer:
 
 
 def test_the_digest_is_of_sorted_json_without_what_differs_between_two_askings() -> None:
-    said = b'{"value":"\xc3\xa9"}'
-    assert what_is_said(Small("é", "1" * 32, "seq:1", "because")) == said
-    assert answer_digest(Small("é")) == blake3(said).digest()
+    said = b'{"seq":8,"value":"\xc3\xa9"}'
+    assert what_is_said(Small("é", 8, "1" * 32, "seq:1", "because")) == said
+    assert answer_digest(Small("é", 8)) == blake3(said).digest()
     assert answer_digest(Small("e")) != answer_digest(Small("é"))
     assert answer_digest(Small("é", added_later=["x"])) != answer_digest(Small("é"))
 

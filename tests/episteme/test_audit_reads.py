@@ -176,7 +176,7 @@ def test_a_replay_is_the_same_after_later_claims_have_changed_the_newest_answer(
         {"full": True},
         {"lens": "recency"},
         {"lens": "layered", "limit": 1},
-        {"decay": "1d"},
+        {"lens": "confidence", "decay": "1000d"},
         {"source_class": ["clinical"], "explain": True},
         {"as_of": "seq:0"},
         {"as_of": "1ms"},

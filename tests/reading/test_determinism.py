@@ -58,8 +58,11 @@ def test_wherever_a_log_is_kept_it_gives_the_same_answers(tmp_path: Path, seed: 
             store = folded(frames, batch_max, seed, node.log.log_id)
             check_same(asked, expected, from_memory(store, frames, asked), f"batches of up to {batch_max}")
             assert state_digest(store.snapshot()) == node.state.digest()
+        then = [from_node(node, asked, as_of=f"seq:{at}") for at in (0, 20, node.end_seq)]
         node.state.rebuild()
         check_same(asked, expected, from_node(node, asked), "made anew")
+        for at, before in zip((0, 20, node.end_seq), then, strict=True):
+            check_same(asked, before, from_node(node, asked, as_of=f"seq:{at}"), f"made anew, as of {at}")
 
 
 def check_same(asked: Sequence[Asked], expected: Sequence[bytes], found: Sequence[bytes], where: str) -> None:

@@ -1,5 +1,6 @@
 """How an answer moved, told from rows, not from a replay."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -168,3 +169,19 @@ def test_the_claims_of_many_aliases_are_read_once_to_find_the_positions() -> Non
         causes = causes_of(reader, LENSES["consensus"], question, moment_of(reader, None, NOW_MS, folded.past))
     assert len(causes) == len(names)
     assert reader.lists == len(names)
+
+
+def test_a_page_of_a_large_pair_computes_few_answers_and_says_where_to_go_on() -> None:
+    story = Story()
+    for number in range(40):
+        story.claim(f"value {number}", f"agent {number}")
+    folded = story.folded()
+    whole = moved(folded, SUBJECT, PREDICATE)
+    assert (len(whole.turns), whole.next) == (40, None)
+    with pytest.MonkeyPatch.context() as patch:
+        module = import_module("episteme.reading.history")
+        patch.setattr(module, "CLAIMS_RESOLVED_MAX", 40 * 15)
+        page = moved(folded, SUBJECT, PREDICATE)
+        assert (page.turns, page.next) == (whole.turns[:15], whole.turns[14].seq)
+        patch.setattr(module, "CLAIMS_RESOLVED_MAX", 0)
+        assert len(moved(folded, SUBJECT, PREDICATE).turns) == 10
