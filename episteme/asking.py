@@ -143,6 +143,10 @@ class Asking:
         """A page of the turns that an answer took, up to the newest state."""
         if question.as_of is not None:
             raise invalid_parameter("as_of", "is given; a history goes on to the newest position")
+        if question.explain:
+            raise invalid_parameter("explain", "is given; explain the answer as of a turn")
+        if question.full:
+            raise invalid_parameter("max_age", "is given; a history reads the claims anyway")
         check_limit(turns, TURNS_MAX)
         now_ms = self.clock_ms()
         with self.reading() as reader:

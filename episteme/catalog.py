@@ -110,8 +110,13 @@ class Listing(Struct, Generic[Shape], frozen=True):
         path = self.path
         for name in self.in_path:
             self.parameters[name](name, asked[name])
-            path = path.replace(f"{{{name}}}", quote(asked[name], safe=""))
+            path = path.replace(f"{{{name}}}", path_part(asked[name]))
         return path, {name: text for name, text in asked.items() if name not in self.in_path}
+
+
+def path_part(text: str) -> str:
+    """A text as one part of a path; one of dots alone is spelled out, or a client takes it for a step up."""
+    return quote(text, safe="") if text.strip(".") else "%2E" * len(text)
 
 
 def spelled(given: Mapping[str, object]) -> dict[str, str]:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, Self, TypeVar, Unpack
-from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -25,7 +24,7 @@ from episteme.api import (
     StatusReport,
     StoredAssertion,
 )
-from episteme.catalog import Listing, spelled
+from episteme.catalog import Listing, path_part, spelled
 from episteme.config import DEFAULT_URL
 from episteme.errors import (
     PROBLEMS,
@@ -130,7 +129,7 @@ class Client(Governing):
         params = asked_over_http(subject, predicate, options)
         del params["subject"]
         params |= _present(after=None if after < 0 else after, limit=turns)
-        path = f"/v1/subjects/{quote(subject, safe='')}/history"
+        path = f"/v1/subjects/{path_part(subject)}/history"
         return _read(self._send("GET", path, params), History)
 
     def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:

@@ -100,7 +100,7 @@ class Governing(Authoring, Lookups):
         self,
         source_hash: str | None = None,
         *,
-        label: str,
+        label: str | None = None,
         status: Literal["active", "suspect", "retracted"] = "active",
         url: str | None = None,
         content: str | None = None,
@@ -109,17 +109,16 @@ class Governing(Authoring, Lookups):
     ) -> Receipt:
         """Register a piece of evidence, or change its status.
 
-        source_hash: BLAKE3 of the evidence, that of the content if left out.  content: up to 1 MiB of it, kept
-        in the log.
-        Raises: InvalidField also if neither is given, or the hash is not that of the content.
+        source_hash: BLAKE3 of the evidence, that of the content if left out.  label: if left out, label and url stay
+        as they are registered.  content: up to 1 MiB of the evidence, kept in the log.
+        Raises: InvalidField also if neither hash nor content is given, or the hash is not that of the content;
+        NotFound if label is left out and there is no such source.
         """
-        fields = {
-            "source_hash": _hash_of(source_hash, content),
-            "label": label,
-            "status": status,
-            "url": url,
-            "content": content,
-        }
+        made = _hash_of(source_hash, content)
+        if label is None:
+            known = self.get_source(made, min_seq=self._written_seq)
+            label, url = known.label, known.url if url is None else url
+        fields = {"source_hash": made, "label": label, "status": status, "url": url, "content": content}
         return self._govern(Source, fields, timestamp, wait_s)
 
     def gold(
@@ -204,7 +203,12 @@ class Governing(Authoring, Lookups):
     def acknowledge(
         self, escalation: str, verdict: str = "", *, timestamp: int | None = None, wait_s: float | None = None
     ) -> Receipt:
-        """Say that an escalation, by its id, was looked at, and what came of it."""
+        """Say that an escalation, by its id, was looked at, and what came of it.
+
+        Raises: NotFound if it is not there.
+        """
+        self._signer()
+        self.get_escalation(escalation, min_seq=self._written_seq)
         return self._govern(EscalationAck, {"escalation": escalation, "verdict": verdict}, timestamp, wait_s)
 
     def _gold_value(self, subject: str, predicate: str) -> AnyValue:

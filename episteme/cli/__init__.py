@@ -1,9 +1,6 @@
 """The command line: parse, call, print.  Source: docs/cli.md."""
 
 from importlib.metadata import version
-import os
-import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -14,11 +11,10 @@ from episteme.cli.govern import add_signing
 from episteme.cli.importing import import_claims
 from episteme.cli.listings import add_listings
 from episteme.cli.log import log_app
-from episteme.cli.output import talk
 from episteme.cli.read import get, status
+from episteme.cli.running import run
 from episteme.cli.serve import serve
 from episteme.cli.state import rebuild, state_app
-from episteme.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 app = typer.Typer(
     name="episteme",
@@ -53,18 +49,8 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with the usual code, and so does output that cannot be written."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # of a table, where the locale has not all characters
-    try:
-        app()
-    except KeyboardInterrupt:
-        talk.print("interrupted")
-        raise SystemExit(EXIT_INTERRUPTED) from None
-    except OSError as error:
-        talk.print(f"error: {error}", markup=False)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would be tried again at the end
-        raise SystemExit(EXIT_FAILED) from None
+    """Run the command line."""
+    run(app)
 
 
 __all__ = ["app", "main"]

@@ -1,10 +1,11 @@
 """Answers, comparisons and histories as tables."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
 from episteme.api import Answer, AnswerGroup, AnyWinner, Comparison, Explanation, History, ManyValue
-from episteme.cli.output import counted, print_fields, print_table, short, shown, talk, value_text
+from episteme.cli.output import bar, counted, print_fields, print_table, short, shown, shown_lines, talk, value_text
 from model import SOURCE_CLASSES
 
 _BAR_CELLS: Final = 20
@@ -13,7 +14,7 @@ _BAR_CELLS: Final = 20
 def print_answer(answer: Answer) -> None:
     """An answer as a table."""
     if not answer.candidates_count:
-        print_fields([("answer", "none: no claims take part"), ("as of", f"seq {answer.seq}")])
+        print_fields([("answer", "none: no claims take part"), *_record_fields(answer)])
     else:
         print_fields(_answer_fields(answer))
         _print_groups(answer.groups, answer.groups_count)
@@ -22,8 +23,12 @@ def print_answer(answer: Answer) -> None:
         _print_constraints(answer)
     if answer.explain is not None:
         _print_explanation(answer.explain)
-    for warning in answer.warnings:
-        talk.print(f"warning: {warning}", style="yellow", markup=False)
+    _print_warnings(answer.warnings)
+
+
+def _print_warnings(warnings: Iterable[str]) -> None:
+    for warning in dict.fromkeys(warnings):
+        talk.print(f"warning: {shown_lines(warning)}", style="yellow", markup=False)
 
 
 def _answer_fields(answer: Answer) -> list[tuple[str, str]]:
@@ -31,7 +36,7 @@ def _answer_fields(answer: Answer) -> list[tuple[str, str]]:
     if answer.winner is not None:
         fields.append(("answer", winner_text(answer.winner.value)))
     elif answer.constraints is None:
-        fields.append(("answer", "none: see the values below"))
+        fields.append(("answer", "none: see the values below" if answer.groups else "none: no value passes"))
     fields.append(("lens", f"{answer.lens.name}/{answer.lens.version}"))
     if answer.winner is not None:
         fields.append(("confidence", f"{answer.confidence:.2f}"))
@@ -39,7 +44,11 @@ def _answer_fields(answer: Answer) -> list[tuple[str, str]]:
     fields.append(("claims", f"{answer.candidates_count:,} with {counted(answer.groups_count, 'value')}"))
     if answer.subjects:
         fields.append(("same as", ", ".join(shown(name) for name in answer.subjects if name != answer.subject)))
-    fields.append(("as of", f"seq {answer.seq}"))
+    return fields + _record_fields(answer)
+
+
+def _record_fields(answer: Answer) -> list[tuple[str, str]]:
+    fields = [("as of", f"seq {answer.seq}")]
     if answer.winner is not None:
         fields.append(("assertion", answer.winner.hash))
     if answer.audit_id is not None:
@@ -65,13 +74,13 @@ def _print_groups(groups: list[AnswerGroup], groups_count: int) -> None:
         right=("share", "agents", "votes"),
     )
     if groups_count > len(groups):
-        print_fields([("", f"{groups_count - len(groups)} more values: --limit")])
+        print_fields([("", f"{groups_count - len(groups):,} more values: --limit")])
 
 
 def _group_cells(group: AnswerGroup) -> tuple[str, ...]:
     return (
         f"{group.share:.2f}",
-        "█" * round(group.share * _BAR_CELLS),
+        bar(round(group.share * _BAR_CELLS)),
         str(group.support),
         f"{group.votes:g}",
         SOURCE_CLASSES[group.best_tier],
@@ -140,25 +149,29 @@ def _print_constraints(answer: Answer) -> None:
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    print_fields([("why", explanation.why)])
-    print_table(
-        ("weight", "value", "tier", "stage", "confidence", "trust", "votes", "signed", "hash"),
-        [
-            (
-                f"{one.weight:.3f}",
-                value_text(one.value),
-                one.source_class,
-                one.lifecycle,
-                f"{one.confidence_seen:g}",
-                ", ".join(f"{signer.trust:.2f}" for signer in one.signers[:3]),
-                f"{one.votes:g}",
-                counted(one.signers_count, "agent"),
-                short(one.hash),
-            )
-            for one in explanation.candidates
-        ],
-        right=("weight", "confidence", "votes"),
-    )
+    print_fields([("why", shown_lines(explanation.why))])
+    if explanation.candidates:
+        print_table(
+            ("weight", "value", "tier", "stage", "confidence", "trust", "votes", "signed", "hash"),
+            [
+                (
+                    f"{one.weight:.3f}",
+                    value_text(one.value),
+                    one.source_class,
+                    one.lifecycle,
+                    f"{one.confidence_seen:g}",
+                    ", ".join(f"{signer.trust:.2f}" for signer in one.signers[:3]),
+                    f"{one.votes:g}",
+                    counted(one.signers_count, "agent"),
+                    short(one.hash),
+                )
+                for one in explanation.candidates
+            ],
+            right=("weight", "confidence", "votes"),
+        )
+    more = explanation.candidates_count - len(explanation.candidates)
+    if more:
+        print_fields([("", f"{more:,} more take part: --limit")])
     if explanation.left_out:
         print_table(
             ("left out", "value", "because", "by"),
@@ -169,10 +182,14 @@ def _print_explanation(explanation: Explanation) -> None:
         )
     hidden = explanation.left_out_count - len(explanation.left_out)
     if hidden:
-        print_fields([("", f"{hidden} more are left out: --limit")])
+        print_fields([("", f"{hidden:,} more are left out: --limit")])
 
 
 def print_comparison(found: Comparison) -> None:
+    """What each lens makes of the claims, and the claims that answers hang on."""
+    if not any(answer.candidates_count for answer in found.answers):
+        print_fields([("answers", "none: no claims take part"), ("as of", f"seq {found.seq}")])
+        return
     print_table(
         ("lens", "answer", "confidence", "conflict", "status"),
         [
@@ -187,7 +204,7 @@ def print_comparison(found: Comparison) -> None:
         ],
         right=("confidence", "conflict"),
     )
-    if found.agree:
+    if found.agree and any(answer.winner is not None for answer in found.answers):
         print_fields([("", "all lenses that name a winner agree")])
     if found.levers:
         print_table(
@@ -199,9 +216,13 @@ def print_comparison(found: Comparison) -> None:
         )
     if not found.levers_complete:
         print_fields([("", "only the heaviest claims were tried as levers")])
+    _print_warnings(warning for answer in found.answers for warning in answer.warnings)
 
 
 def print_history(found: History) -> None:
+    """The turns that an answer took, if it took any."""
+    if not found.turns:
+        return
     print_table(
         ("seq", "time", "what came", "answer", "confidence", "conflict", "claims"),
         [

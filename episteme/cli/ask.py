@@ -8,7 +8,7 @@ import typer
 from episteme.api import QueryOptions
 from episteme.cli.answers import print_answer, print_comparison, print_history
 from episteme.cli.output import Output, chosen, print_json
-from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database
+from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, names
 from episteme.errors import EXIT_NOTHING
 from episteme.lenses import DEFAULT_LENS, LENSES
 
@@ -99,7 +99,7 @@ def compare(
     """Resolve the same claims under several lenses, and name the claims that hold each answer up."""
     options = _options(param, source_class, lifecycle, epoch, include, decay, pack, as_of, valid_at, limit, min_seq)
     with database(url, data) as db:
-        found = db.compare(subject, predicate, lens or (), **options)
+        found = db.compare(subject, predicate, names(lens), **options)
     if chosen(output) is Output.TABLE:
         print_comparison(found)
     else:
@@ -117,7 +117,9 @@ def history(
     lifecycle: Lifecycles = None,
     epoch: EpochId = None,
     include: Included = None,
+    decay: Decaying = None,
     pack: PackId = None,
+    valid_at: ValidAt = None,
     after: Annotated[int, typer.Option("--after", help="Only turns after this position.")] = -1,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many turns.")] = 100,
     min_seq: MinSeq = None,
@@ -126,10 +128,12 @@ def history(
     output: OutputOption = None,
 ) -> None:
     """Show how the answer of a pair moved, oldest first."""
-    options = _options(param, source_class, lifecycle, epoch, include, None, pack, None, None, None, min_seq)
+    options = _options(param, source_class, lifecycle, epoch, include, decay, pack, None, valid_at, None, min_seq)
     options["lens"] = lens
     with database(url, data) as db:
         found = db.history(subject, predicate, after=after, turns=limit, **options)
+        while not found.turns and found.next is not None:  # a page looks at so many positions
+            found = db.history(subject, predicate, after=found.next, turns=limit, **options)
     if chosen(output) is Output.TABLE:
         print_history(found)
     else:
@@ -153,10 +157,10 @@ def _options(
 ) -> QueryOptions:
     return QueryOptions(
         params=_params(param or ()),
-        source_class=source_class or (),
-        lifecycle=lifecycle or (),
+        source_class=names(source_class),
+        lifecycle=names(lifecycle),
         epoch=epoch,
-        include=include or (),
+        include=names(include),
         decay=decay,
         pack=pack,
         as_of=as_of,

@@ -9,12 +9,12 @@ from episteme.audit import AuditContribution, AuditedQuery, AuditRecord, Replaye
 from episteme.cli.answers import print_answer, time_text
 from episteme.cli.output import Output, chosen, print_fields, print_json, print_table, shown, talk
 from episteme.cli.session import URL_DEFAULT, Data, OutputOption, Url, database
+from episteme.cli.tables import AUDITS, print_items
 from episteme.errors import EXIT_NOTHING, EXIT_VERIFICATION
 
 audit_app = typer.Typer(no_args_is_help=True, help="Queries that were answered, and what they were answered.")
 
 _PAGE_MAX: Final = 1000
-_COLUMNS: Final = ("asked", "subject", "predicate", "lens", "status", "seq", "audit")
 
 AuditId = Annotated[str, typer.Argument(metavar="AUDIT", help="The answer's audit_id, 32 hex digits.")]
 
@@ -60,11 +60,7 @@ def list_(
             cursor = page.next
             if cursor is None:
                 break
-    if chosen(output) is Output.TABLE:
-        print_table(_COLUMNS, [_cells(one) for one in items], right=("seq",))
-    else:
-        for one in items:
-            print_json(one, chosen(output))
+    print_items(AUDITS, items, chosen(output))
     if cursor is not None:
         talk.print("there is more: --limit")
     if not items:
@@ -96,18 +92,6 @@ def replay(audit_id: AuditId, url: Url = URL_DEFAULT, data: Data = None, output:
         print_json(replayed, chosen(output))
     if not replayed.same:
         raise typer.Exit(EXIT_VERIFICATION)
-
-
-def _cells(one: AuditedQuery) -> tuple[str, ...]:
-    return (
-        time_text(one.time_ms),
-        shown(one.subject),
-        shown(one.predicate or ""),
-        f"{one.lens.name}/{one.lens.version}",
-        one.status,
-        str(one.seq),
-        one.id,
-    )
 
 
 def _print_record(record: AuditRecord) -> None:

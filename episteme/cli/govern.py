@@ -8,14 +8,17 @@ from typing import Annotated, Final
 import typer
 from blake3 import blake3
 
-from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait
-from episteme.cli.signing import sign_and_send
+from episteme.cli.negative import NegativeNumbers
+from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait, whole_hash
+from episteme.cli.signing import Unless, sign_and_send
 from episteme.cli.write import ValueType, assert_claim, keygen, object_from, vote
 from episteme.errors import InvalidField
+from episteme.lenses import LENSES
 from episteme.node import system_clock_ms
 from episteme.parameters import parse_time
 
 _TIMES: Final = "RFC 3339, or milliseconds since 1970"
+_OF_PAIRS: Final = sorted(name for name, lens in LENSES.items() if lens.takes_predicate)
 
 
 class SupersessionName(StrEnum):
@@ -70,9 +73,10 @@ def epoch(
 
 
 def supersede(
-    assertion: Annotated[str, typer.Argument(help="The hash of the assertion to hide.")],
+    assertion: Annotated[str, typer.Argument(callback=whole_hash, help="The hash of the assertion to hide.")],
     replacement: Annotated[
-        str | None, typer.Argument(help="The hash of the one that takes its place; without it, none does.")
+        str | None,
+        typer.Argument(callback=whole_hash, help="The hash of the one that takes its place; without it, none does."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
     key: KeyName = KEY_DEFAULT,
@@ -90,12 +94,22 @@ def supersede(
         url=url,
         data=data,
         output=output,
+        for_operators=True,
+        unless=Unless(
+            lambda db, agent: agent in [one.agent for one in db.get(assertion).signatures],
+            "did not sign the assertion",
+        ),
     )
 
 
 def source(
-    label: Annotated[str, typer.Option("--label", help="What it is called.")],
-    source_hash: Annotated[str | None, typer.Argument(metavar="[HASH]", help="BLAKE3 of the evidence.")] = None,
+    source_hash: Annotated[
+        str | None, typer.Argument(metavar="[HASH]", callback=whole_hash, help="BLAKE3 of the evidence.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="What it is called; without it, label and address stay as they are registered."),
+    ] = None,
     status: Annotated[
         SourceStatusName, typer.Option("--status", help="Only operators change it.")
     ] = SourceStatusName.ACTIVE,
@@ -201,7 +215,7 @@ def pack(
 
 
 def quota(
-    agent: Annotated[str, typer.Argument(help="The agent, 64 hex digits.")],
+    agent: Annotated[str, typer.Argument(callback=whole_hash, help="The agent, 64 hex digits.")],
     tokens: Annotated[int, typer.Argument(min=0, help="What it may spend in an hour.")],
     key: KeyName = KEY_DEFAULT,
     wait: Wait = None,
@@ -240,6 +254,10 @@ def predicate(
     output: OutputOption = None,
 ) -> None:
     """Say how a predicate's values are compared: all of it, nothing is kept from before. For operators."""
+    if separator is not None and not many:
+        raise typer.BadParameter("goes with --many", param_hint="--separator")
+    if lens is not None and lens not in _OF_PAIRS:
+        raise typer.BadParameter(f"{lens!r} is none of {', '.join(_OF_PAIRS)}", param_hint="--lens")
     sign_and_send(
         lambda db: db.predicate(
             name,
@@ -281,7 +299,7 @@ def alias(
 
 
 def revoke(
-    agent: Annotated[str, typer.Argument(help="The agent whose key is revoked, 64 hex digits.")],
+    agent: Annotated[str, typer.Argument(callback=whole_hash, help="The agent whose key is revoked, 64 hex digits.")],
     reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
     key: KeyName = KEY_DEFAULT,
     wait: Wait = None,
@@ -298,6 +316,8 @@ def revoke(
         url=url,
         data=data,
         output=output,
+        for_operators=True,
+        unless=Unless(lambda _, signer: signer == agent, "the key is not its own"),
     )
 
 
@@ -326,9 +346,10 @@ def ack(
 def add_signing(app: typer.Typer) -> None:
     """Register the command that makes a key, and all that sign with one."""
     app.command()(keygen)
-    app.command("assert")(assert_claim)
-    app.command(context_settings={"ignore_unknown_options": True})(vote)  # so that -0.5 is a weight
-    for command in (epoch, supersede, source, gold, pack, quota, predicate, alias, revoke, ack):
+    app.command("assert", cls=NegativeNumbers)(assert_claim)
+    for measured in (vote, gold):
+        app.command(cls=NegativeNumbers)(measured)
+    for command in (epoch, supersede, source, pack, quota, predicate, alias, revoke, ack):
         app.command()(command)
 
 

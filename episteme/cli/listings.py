@@ -1,6 +1,6 @@
 """The commands that list: votes, lineage, assertions, subjects, agents, epochs, sources, packs, rules and so on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -9,7 +9,7 @@ import typer
 
 from episteme.cli import tables
 from episteme.cli.output import Output, chosen, print_json, talk
-from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database
+from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, names, whole_hash
 from episteme.client import Client
 from episteme.errors import EXIT_NOTHING
 from episteme.lookups import Lookups, Paged
@@ -21,7 +21,9 @@ Shape = TypeVar("Shape")
 _FOLLOW_WAIT_S: Final = 25.0  # of one request; proxies let go of what is silent for half a minute
 _PAGE_MAX: Final = 1000
 
-HashArgument = Annotated[str, typer.Argument(metavar="HASH", help="The assertion's hash, 64 hex digits.")]
+HashArgument = Annotated[
+    str, typer.Argument(metavar="HASH", callback=whole_hash, help="The assertion's hash, 64 hex digits.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
 Prefix = Annotated[str, typer.Option("--prefix", help="Only those that begin with this.")]
 
@@ -104,8 +106,8 @@ def assertions(
             subject=subject,
             predicate=predicate,
             agent=agent,
-            source_class=source_class or (),
-            lifecycle=lifecycle or (),
+            source_class=names(source_class),
+            lifecycle=names(lifecycle),
             epoch=epoch,
             since_seq=since_seq,
             **paged,
@@ -132,7 +134,9 @@ def subjects(
 
 
 def agents(
-    agent: Annotated[str | None, typer.Argument(help="One of them, for its trust, quota and counts.")] = None,
+    agent: Annotated[
+        str | None, typer.Argument(callback=whole_hash, help="One of them, for its trust, quota and counts.")
+    ] = None,
     limit: Limit = 100,
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
@@ -148,7 +152,9 @@ def agents(
 
 
 def epochs(
-    epoch: Annotated[str | None, typer.Argument(help="One of them, by its id, for its chain.")] = None,
+    epoch: Annotated[
+        str | None, typer.Argument(callback=whole_hash, help="One of them, by its id, for its chain.")
+    ] = None,
     limit: Limit = 100,
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
@@ -163,7 +169,9 @@ def epochs(
 
 
 def sources(
-    source: Annotated[str | None, typer.Argument(help="One of them, by its hash, for its statuses.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(callback=whole_hash, help="One of them, by its hash, for its statuses.")
+    ] = None,
     limit: Limit = 100,
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
@@ -178,7 +186,7 @@ def sources(
 
 
 def impact(
-    source: Annotated[str, typer.Argument(metavar="HASH", help="The hash of the source.")],
+    source: Annotated[str, typer.Argument(metavar="HASH", callback=whole_hash, help="The hash of the source.")],
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many of each kind.")] = 100,
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
@@ -190,7 +198,9 @@ def impact(
 
 
 def packs(
-    pack: Annotated[str | None, typer.Argument(help="One of them, by its id, for its members.")] = None,
+    pack: Annotated[
+        str | None, typer.Argument(callback=whole_hash, help="One of them, by its id, for its members.")
+    ] = None,
     limit: Limit = 100,
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
@@ -206,6 +216,7 @@ def packs(
 
 def gold_standards(
     subject: Annotated[str | None, typer.Argument(help="Only those of this subject.")] = None,
+    predicate: Annotated[str | None, typer.Argument(help="Only that of this predicate of the subject.")] = None,
     limit: Limit = 100,
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
@@ -214,7 +225,7 @@ def gold_standards(
 ) -> None:
     """List the known answers."""
     _list(
-        lambda db, paged: db.gold_standards(subject, **paged),
+        lambda db, paged: db.gold_standards(subject, predicate, **paged),
         tables.GOLD_STANDARDS,
         limit,
         min_seq,
@@ -346,7 +357,7 @@ def _list(
     with database(url, data) as db:
         while True:
             page = read(db, Paged(limit=min(limit - len(items), _PAGE_MAX), cursor=cursor, min_seq=min_seq))
-            _print_items(table, page.items, chosen(output))
+            tables.print_items(table, page.items, chosen(output))
             items += page.items
             cursor = page.next
             if cursor is None or len(items) >= limit:
@@ -363,15 +374,7 @@ def _follow(db: Client | Node, read: Callable[..., Page[Any]], after: int | None
     cursor: str | None = None
     while True:
         page = read(db, Paged(cursor=cursor, wait_s=_FOLLOW_WAIT_S), behind)
-        _print_items(tables.ESCALATIONS, page.items, output)
+        tables.print_items(tables.ESCALATIONS, page.items, output)
         cursor = page.next
         if cursor is None:
             behind = page.seq
-
-
-def _print_items(table: tables.Table, items: Sequence[Any], output: Output) -> None:
-    if output is Output.TABLE:
-        tables.print_items(table, items)
-        return
-    for item in items:
-        print_json(item, output)

@@ -6,24 +6,27 @@ option is refused as ever, for a typo must not become what a claim says.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
-import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _MARK: Final = "\x00"  # no argument of a process can hold it
 
 
 class NegativeNumbers(TyperCommand):
-    """A command that takes -0.5 for what it is; also as the value of an option."""
+    """A command that takes an argument such as -0.5 for what it is."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        """As the parent's."""
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the parent's, whose type of context typer does not show."""
         end = args.index("--") if "--" in args else len(args)
-        marked = [f"{_MARK}{one}" if _NEGATIVE.match(one) else one for one in args[:end]]
+        valued = {name for one in self.params if isinstance(one, TyperOption) and not one.is_flag for name in one.opts}
+        marked = [
+            f"{_MARK}{one}" if _NEGATIVE.match(one) and before not in valued else one
+            for before, one in zip(["", *args], args[:end], strict=False)
+        ]
         rest = super().parse_args(ctx, marked + args[end:])
         for name, value in ctx.params.items():
-            if isinstance(value, str):
+            if type(value) is str:  # and no name of a choice
                 ctx.params[name] = value.removeprefix(_MARK)
         return rest

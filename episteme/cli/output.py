@@ -122,6 +122,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def bar(cells: int) -> str:
+    """A bar of so many cells, in what the output can show."""
+    return ("█" if sys.stdout.encoding.lower().startswith("utf") else "#") * cells
+
+
 def short(hash_hex: str) -> str:
     """The first digits of a hash, enough for a person."""
     return hash_hex[:12]

@@ -5,14 +5,17 @@ from typing import Annotated
 import typer
 
 from episteme.api import StatusReport, StoredAssertion
+from episteme.cli.answers import time_text
 from episteme.cli.output import Output, chosen, print_fields, print_json, shown, value_text
-from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database
+from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, whole_hash
 from episteme.errors import EXIT_FAILED
 from episteme.status import AuditStatus
 
 
 def get(
-    hash_hex: Annotated[str, typer.Argument(metavar="HASH", help="The assertion's hash, 64 hex digits.")],
+    hash_hex: Annotated[
+        str, typer.Argument(metavar="HASH", callback=whole_hash, help="The assertion's hash, 64 hex digits.")
+    ],
     min_seq: MinSeq = None,
     url: Url = URL_DEFAULT,
     data: Data = None,
@@ -53,10 +56,18 @@ def _print_stored(stored: StoredAssertion) -> None:
         ("confidence", event.confidence),
         ("source class", event.source_class),
         ("lifecycle", event.lifecycle),
-        ("timestamp", str(event.timestamp)),
+        ("said", time_text(event.timestamp)),
+        ("written", time_text(stored.time_ms)),
     ]
-    if isinstance(event.parent_hash, str):
-        fields.append(("parent", event.parent_hash))
+    if isinstance(event.valid_from, int):
+        fields.append(("valid from", time_text(event.valid_from)))
+    if isinstance(event.valid_to, int):
+        fields.append(("valid to", time_text(event.valid_to)))
+    for name, hash_hex in (("parent", event.parent_hash), ("source", event.source_hash), ("epoch", event.epoch)):
+        if isinstance(hash_hex, str):
+            fields.append((name, hash_hex))
+    if isinstance(event.audience, str):
+        fields.append(("audience", shown(event.audience)))
     if isinstance(event.narrative, str):
         fields.append(("narrative", shown(event.narrative)))
     if isinstance(event.metadata, dict):

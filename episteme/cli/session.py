@@ -1,5 +1,6 @@
 """Options that many commands share, and the database behind them: a server, or a folder."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,8 @@ DryRun = Annotated[
 Wait = Annotated[float | None, typer.Option("--wait", min=0, help="Seconds to wait until the write is readable.")]
 MinSeq = Annotated[int | None, typer.Option("--min-seq", min=0, help="Wait until this position is readable.")]
 
+_FIRST_DIGITS = re.compile("[0-9a-f]{4,63}")
+
 URL_DEFAULT = DEFAULT_URL
 KEY_DEFAULT = DEFAULT_NAME
 
@@ -50,6 +53,18 @@ def database(url: str, data: Path | None, key: Key | None = None) -> Iterator[Cl
         fail(error)
 
 
+def whole_hash(text: str | None) -> str | None:
+    """Refuse the first digits of a hash, which a table shows: no command finds anything by them."""
+    if text is not None and _FIRST_DIGITS.fullmatch(text):
+        raise typer.BadParameter(f"has {len(text)} of 64 hex digits; -o json shows all of what a table cuts")
+    return text
+
+
+def names(given: list[str] | None) -> list[str]:
+    """The values of an option that may be given more than once, or once with commas between them."""
+    return [name for text in given or () for name in text.split(",")]
+
+
 def signing_key(name: str) -> Key:
     """The key of this name, or in this file; the default one is made if it is missing, and that is said."""
     try:
@@ -59,7 +74,7 @@ def signing_key(name: str) -> Key:
             return Key.load(name)
         key, made = Key.load_or_create(name)
         if made:
-            talk.print(f"key: made agent {key.agent_hex}, kept in {key_path(name)}")
+            talk.print(f"key: made agent {key.agent_hex}, kept in {key_path(name)}", markup=False)
     except EpistemeError as error:
         fail(error)
     return key

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -19,7 +19,7 @@ from model import SignedEvent, canonical_bytes, decode_envelope
 
 Shape = TypeVar("Shape")
 
-_NO_EFFECT = "note: {agent} is no operator of this database, so the event is kept and has no effect"
+_NO_EFFECT = "note: {agent} is no operator of this database{besides}, so the event is kept and has no effect"
 
 
 class Rehearsed(Struct, frozen=True):
@@ -27,6 +27,13 @@ class Rehearsed(Struct, frozen=True):
 
     hash: str
     canonical: str
+
+
+class Unless(NamedTuple):
+    """Agents who may do what else only operators may; is_not: what is said of one who is none of them."""
+
+    holds: Callable[[Client | Node, str], bool]
+    is_not: str
 
 
 class Rehearsal(Governing):
@@ -65,12 +72,14 @@ def sign_and_send(
     data: Path | None,
     output: Output | None,
     for_operators: bool = False,
+    unless: Unless | None = None,
 ) -> None:
     """Do what a command does to a database, and print the receipt.
 
-    for_operators: say so if the key is not that of an operator.
+    for_operators: say so if the key is not that of an operator; unless: who else may.
     """
     signer = signing_key(key)
+    agent = signer.agent_hex
     with database(url, data, signer) as db:
         if dry_run:
             rehearsal = Rehearsal(db)
@@ -80,8 +89,10 @@ def sign_and_send(
             return
         receipt = act(db)
         print_receipt(receipt, chosen(output))
-        if for_operators and not _is_operator(db, signer.agent_hex):
-            talk.print(_NO_EFFECT.format(agent=signer.agent_hex), markup=False)
+        may = unless is not None and unless.holds(db, agent)
+        if for_operators and not may and not _is_operator(db, agent):
+            besides = "" if unless is None else f", and {unless.is_not}"
+            talk.print(_NO_EFFECT.format(agent=agent, besides=besides), markup=False)
 
 
 def print_receipt(receipt: Receipt, output: Output) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from episteme.api import StoredAssertion
+from episteme.audit import AuditedQuery
 from episteme.cli.answers import time_text, winner_text
-from episteme.cli.output import counted, print_fields, print_table, short, shown, value_text
+from episteme.cli.output import Output, counted, print_fields, print_json, print_table, short, shown, value_text
 from episteme.shapes import (
     AgentReport,
     AgentSummary,
@@ -28,19 +29,26 @@ from episteme.shapes import (
 )
 from model import AnyValue
 
+_RELATIVES: Final = ("steps", "is its", "of", "subject", "predicate", "value", "stage", "hash")
+_IMPACTED: Final = ("seq", "subject", "predicate", "value", "stage", "hash")
+
 
 class Table(NamedTuple):
-    """How the items of a list are shown; cells: one for each column."""
+    """How the items of a list are shown; cells: one for each column; right, whole: as print_table."""
 
     columns: Sequence[str]
     cells: Callable[[Any], Sequence[str]]
     right: Sequence[str] = ()
+    whole: str | None = None
 
 
-def print_items(table: Table, items: Sequence[Any]) -> None:
-    """Items as a table, if there are any."""
-    if items:
-        print_table(table.columns, [table.cells(item) for item in items], right=table.right)
+def print_items(table: Table, items: Sequence[Any], output: Output = Output.TABLE) -> None:
+    """Items as they were asked for; as a table, if there are any."""
+    if output is not Output.TABLE:
+        for item in items:
+            print_json(item, output)
+    elif items:
+        print_table(table.columns, [table.cells(item) for item in items], right=table.right, whole=table.whole)
 
 
 def _assertion(one: StoredAssertion) -> Sequence[str]:
@@ -124,21 +132,38 @@ def _subject(one: str) -> Sequence[str]:
     return (shown(one),)
 
 
+def _audited(one: AuditedQuery) -> Sequence[str]:
+    return (
+        time_text(one.time_ms),
+        shown(one.subject),
+        shown(one.predicate or ""),
+        f"{one.lens.name}/{one.lens.version}",
+        one.status,
+        str(one.seq),
+        one.id,
+    )
+
+
 ASSERTIONS: Final = Table(
     ("seq", "subject", "predicate", "value", "confidence", "tier", "stage", "signed", "hash"), _assertion, ("seq",)
 )
 SUBJECTS: Final = Table(("subject",), _subject)
-AGENTS: Final = Table(("agent", "trust", "right", "wrong", ""), _agent, ("trust", "right", "wrong"))
-EPOCHS: Final = Table(("name", "from", "to", "supersedes", "superseded", "epoch"), _epoch)
-SOURCES: Final = Table(("status", "label", "address", "since", "source"), _source)
-PACKS: Final = Table(("name", "version", "members", "curator", "note", "pack"), _pack, ("version", "members"))
+AGENTS: Final = Table(("agent", "trust", "right", "wrong", "state"), _agent, ("trust", "right", "wrong"), "agent")
+EPOCHS: Final = Table(("name", "from", "to", "supersedes", "superseded", "epoch"), _epoch, whole="epoch")
+SOURCES: Final = Table(("status", "label", "address", "since", "source"), _source, whole="source")
+PACKS: Final = Table(("name", "version", "members", "curator", "note", "pack"), _pack, ("version", "members"), "pack")
 GOLD_STANDARDS: Final = Table(("subject", "predicate", "value", "tolerance", "hash"), _gold)
 ESCALATIONS: Final = Table(
-    ("status", "level", "rule", "subject", "predicate", "what", "raised", "escalation"), _escalation
+    ("status", "level", "rule", "subject", "predicate", "what", "raised", "escalation"),
+    _escalation,
+    whole="escalation",
 )
 PREDICATES: Final = Table(("predicate", "values", "tolerance", "separator", "lens"), _predicate)
 ALIASES: Final = Table(("subject", "is the same as", "stands for both", "since"), _alias)
 LENSES: Final = Table(("lens", "version", "", "takes a", "parameters"), _lens)
+AUDITS: Final = Table(
+    ("asked", "subject", "predicate", "lens", "status", "seq", "audit"), _audited, ("seq",), whole="audit"
+)
 
 
 def print_ballot(ballot: Ballot) -> None:
@@ -156,11 +181,10 @@ def print_ballot(ballot: Ballot) -> None:
 
 def print_lineage(lineage: Lineage) -> None:
     """Ancestors, then descendants."""
-    columns = ("steps", "is its", "of", "subject", "predicate", "value", "stage", "hash")
-    for title, relatives in (("comes from", lineage.ancestors), ("led to", lineage.descendants)):
+    for title, relatives in (("comes from", lineage.ancestors), ("led to    ", lineage.descendants)):
         print_fields([(title, counted(len(relatives), "assertion"))])
         if relatives:
-            print_table(columns, [_relative(one) for one in relatives], right=("steps",))
+            print_table(_RELATIVES, [_relative(one) for one in relatives], right=("steps",))
     if lineage.truncated:
         print_fields([("", "there is more: --depth, --limit")])
 
@@ -233,18 +257,17 @@ def print_impact(impact: Impact) -> None:
     ]
     print_fields([("rest on it", counted(len(claims), "assertion"))])
     if claims:
-        print_table(("seq", "subject", "predicate", "value", "stage", "hash"), claims, right=("seq",))
+        print_table(_IMPACTED, claims, right=("seq",), whole="hash")
     print_fields([("came of those", counted(len(impact.descendants), "assertion"))])
     if impact.descendants:
-        columns = ("steps", "is its", "of", "subject", "predicate", "value", "stage", "hash")
-        print_table(columns, [_relative(one) for one in impact.descendants], right=("steps",))
+        print_table(_RELATIVES, [_relative(one) for one in impact.descendants], right=("steps",))
     print_fields([("used by", counted(len(impact.answers), "audited answer"))])
     if impact.answers:
         rows = [
             (time_text(one.time_ms), ", ".join(short(used) for used in one.hashes), one.audit_id)
             for one in impact.answers
         ]
-        print_table(("asked", "rests on", "audit"), rows)
+        print_table(("asked", "rests on", "audit"), rows, whole="audit")
     if impact.truncated:
         print_fields([("", "there is more: --limit")])
 
@@ -252,7 +275,9 @@ def print_impact(impact: Impact) -> None:
 def print_pack(report: PackReport) -> None:
     """A pack and its members."""
     print_items(PACKS, [report])
-    print_table(("weight", "agent"), [(f"{one.weight:g}", one.agent) for one in report.members], right=("weight",))
+    if report.members:
+        rows = [(f"{one.weight:g}", one.agent) for one in report.members]
+        print_table(("weight", "agent"), rows, right=("weight",), whole="agent")
 
 
 def _relative(one: Relative) -> Sequence[str]:

@@ -7,7 +7,7 @@ import typer
 
 from episteme.authoring import object_of
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json
-from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait
+from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait, whole_hash
 from episteme.cli.signing import sign_and_send
 from episteme.errors import EpistemeError, InvalidField
 from episteme.keys import DEFAULT_NAME, Key
@@ -123,7 +123,7 @@ def assert_claim(
 
 
 def vote(
-    assertion: Annotated[str, typer.Argument(help="The hash of the assertion.")],
+    assertion: Annotated[str, typer.Argument(callback=whole_hash, help="The hash of the assertion.")],
     weight: Annotated[str, typer.Argument(help="-1 to 1, or up, down; 0 or none takes the vote back.")],
     reason: Annotated[str | None, typer.Option("--reason", help="Why.")] = None,
     key: KeyName = KEY_DEFAULT,

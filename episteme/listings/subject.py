@@ -1,5 +1,7 @@
 """Known subjects, and what each pair of one comes to."""
 
+from collections.abc import Iterable
+
 from episteme.errors import NotFound, TooManyCandidates
 from episteme.listings.context import Context
 from episteme.listings.paging import Paging, text_place
@@ -18,13 +20,14 @@ def subjects(context: Context, paging: Paging, *, prefix: str = "") -> Page[str]
 
 
 def subject_report(context: Context, paging: Paging, *, subject: str) -> SubjectReport:
-    """A subject's pairs by predicate, each as a query without options answers it.
+    """A subject's pairs by predicate, those of the subjects that aliases make one with it among them.
+
+    Each is as a query without options answers it.
 
     Raises: NotFound for a subject that nobody has claimed anything about, and that no alias names.
     """
-    index = IndexStore(context.reader)
-    found = index.predicates(subject, after=paging.after(text_place), count_max=paging.limit + 1)
     same = same_subjects(context.reader, subject, None, RulingsStore(context.reader).get())
+    found = _predicates(context, same, paging.after(text_place), paging.limit + 1)
     if not found and paging.place is None and len(same) == 1:
         raise NotFound(f"nothing is claimed about {subject!r} up to seq {context.seq}")
     shown, more = paging.cut(found, lambda predicate: predicate)
@@ -35,6 +38,15 @@ def subject_report(context: Context, paging: Paging, *, subject: str) -> Subject
         next=more,
         seq=context.seq,
     )
+
+
+def _predicates(context: Context, subjects: Iterable[str], after: str | None, count_max: int) -> list[str]:
+    """The first predicates of any of them, in byte order."""
+    index = IndexStore(context.reader)
+    found: set[str] = set()
+    for subject in subjects:
+        found.update(index.predicates(subject, after=after, count_max=count_max))
+    return sorted(found)[:count_max]  # of code points, which is the order of their UTF-8
 
 
 def _pair(context: Context, subject: str, predicate: str) -> SubjectPair:

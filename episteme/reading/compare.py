@@ -74,15 +74,15 @@ def params_for(lens: Lens, question: Question) -> tuple[tuple[str, str], ...]:
 
 def _disagreement(asked: Sequence[_Lensed], pool: Pool) -> list[Disagreement]:
     """Winning values in the order of the lenses that chose them."""
-    found: list[tuple[_Won | None, Disagreement]] = []
+    found: list[tuple[_Won | None, AnyWinner, list[str]]] = []
     for one in asked:
         won = _won(one.resolved.finding, pool)
-        same = next((shown for other, shown in found if _is_same(won, other, pool.comparison)), None)
-        if same is None:
-            found.append((won, Disagreement(_value_of(one.resolved.finding, pool), [one.lens.name])))
+        names = next((names for other, _, names in found if _is_same(won, other, pool.comparison)), None)
+        if names is None:
+            found.append((won, _value_of(one.resolved.finding, pool), [one.lens.name]))
         else:
-            same.lenses.append(one.lens.name)
-    return [shown for _, shown in found]
+            names.append(one.lens.name)
+    return [Disagreement(value, names) for _, value, names in found]
 
 
 def _levers(

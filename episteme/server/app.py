@@ -50,9 +50,8 @@ class Application:
         if scope["type"] == "http" and scope["method"] == HTTPMethod.POST and scope["path"] in ENVELOPE_KINDS:
             await self._writes.envelope(scope, receive, send)
         else:
-            await self._router(
-                as_sent(scope), receive, self._with_positions(send, read=scope.get("method") == HTTPMethod.GET)
-            )
+            read = scope.get("method") in (HTTPMethod.GET, HTTPMethod.HEAD)
+            await self._router(as_sent(scope), receive, self._with_positions(send, read=read))
 
     def _with_positions(self, send: Send, *, read: bool) -> Send:
         """Every answer says where the log ends, and how far the fold is; refusals too."""

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from episteme.api import Answer
 from episteme.node import Node
 from episteme.parameters import LENS_PARAMETERS, names_in, parse_count, question_of
-from episteme.server.wire import answer, await_seq, parameters, positions, raw_answer
+from episteme.server.wire import answer, await_seq, is_known, parameters, positions, raw_answer
 
 SEEN_PARAMETERS: Final = (
     "source_class",
@@ -106,8 +106,7 @@ class Queries:
     def _answer(self, request: Request, told: Answer) -> Response:
         etag = etag_of(told)
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-        if etag in known or "*" in known:
+        if is_known(request, etag):
             headers |= positions(self._node, read=True)
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return raw_answer(self._node, _encode(told), read=True, headers=headers)

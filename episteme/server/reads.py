@@ -10,7 +10,7 @@ from starlette.routing import Route
 from episteme.config import ServerConfig
 from episteme.node import Node
 from episteme.server.queries import Queries
-from episteme.server.wire import answer, await_seq, parameters, positions
+from episteme.server.wire import answer, await_seq, is_known, parameters, positions
 
 
 class Reads:
@@ -43,8 +43,7 @@ class Reads:
         # The event never changes; signatures may join, so their number is part of the tag.
         etag = f'"{stored.hash}-{len(stored.signatures)}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-        if etag in known or "*" in known:
+        if is_known(request, etag):
             return Response(
                 status_code=HTTPStatus.NOT_MODIFIED, headers={**headers, **positions(self._node, read=True)}
             )

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -122,6 +123,12 @@ async def applied(node: Node, seq: int, timeout_s: float) -> bool:
         return False
     reached.result()
     return True
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Whether If-None-Match names this tag, or any; weak and strong are one there."""
+    named = [tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("if-none-match")).split(",")]
+    return "*" in named or etag.removeprefix("W/") in named
 
 
 def answer(

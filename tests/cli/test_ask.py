@@ -97,6 +97,46 @@ def test_what_cannot_be_asked_is_refused_with_a_hint(
     assert words in ran.stderr
 
 
+def test_names_may_stand_between_commas_as_in_a_query_string(asked: Command) -> None:
+    apart = asked.inside("query", "drug", "helps", "--source-class", "clinical", "--source-class", "community").line
+    joined = asked.inside("query", "drug", "helps", "--source-class", "clinical,community").line
+    assert joined | {"audit_id": None} == apart | {"audit_id": None}
+    assert joined["candidates_count"] == 2
+    line = asked.inside("compare", "drug", "helps", "--lens", "recency,authority").line
+    assert [answer["lens"]["name"] for answer in line["answers"]] == ["recency", "authority"]
+
+
+def test_where_nothing_takes_part_no_empty_table_is_shown(asked: Command) -> None:
+    ran = asked.inside("query", "drug", "helps", "--valid-at", "0", "--explain", "-o", "table")
+    assert ran.code == 3
+    assert "none: no claims take part" in ran.stdout
+    assert "left out" in ran.stdout
+    assert "weight" not in ran.stdout
+    ran = asked.inside("compare", "drug", "helps", "--valid-at", "0", "-o", "table")
+    assert ran.code == 3
+    assert "none: no claims take part" in ran.stdout
+    assert "agree" not in ran.stdout
+    assert asked.inside("history", "nothing", "known", "-o", "table").stdout == ""
+
+
+def test_history_takes_the_filters_of_a_question(asked: Command) -> None:
+    whole = asked.inside("history", "drug", "helps").line
+    assert asked.inside("history", "drug", "helps", "--valid-at", "0").code == 3
+    assert (
+        asked.inside("history", "drug", "helps", "--decay", "30d").line["turns"][-1]["seq"] == whole["turns"][-1]["seq"]
+    )
+    assert asked.inside("history", "drug", "helps", "--decay", "soon").code == 2
+
+
+def test_a_claim_is_shown_with_all_that_it_says(asked: Command) -> None:
+    said = ["--valid-from", "2020-01-01T00:00:00Z", "--valid-to", "2021-01-01T00:00:00Z", "--narrative", "because"]
+    named = ["--source", "a" * 64, "--epoch", "b" * 64, "--parent", "c" * 64]
+    claim = asked.inside("assert", "told whole", "is", "so", *said, *named, "--wait", "10").line
+    shown = asked.inside("get", claim["hash"], "-o", "table").stdout
+    for words in ("2020-01-01 00:00:00", "2021-01-01 00:00:00", "because", "a" * 64, "b" * 64, "c" * 64):
+        assert words in shown
+
+
 def test_output_in_a_pipe_is_one_line_of_json(asked: Command) -> None:
     ran = asked("query", "drug", "helps", "--explain")
     assert json.loads(ran.stdout)["explain"]["candidates_count"] == 3

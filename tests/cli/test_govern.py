@@ -170,12 +170,17 @@ def test_revoked_agent_is_listed_as_one(governor: Governor, server: Server) -> N
     assert "stolen laptop" in governor.table("agents", key.agent_hex)
 
 
-def test_escalations_are_listed_filtered_and_acknowledged(governor: Governor, client: Client) -> None:
+def escalated(governor: Governor, client: Client, subject: str) -> str:
+    """The id of an escalation about the subject."""
     for key, value in ((KEY_A, True), (KEY_B, False)):
-        event = make_assertion(subject="escalated", object=BooleanValue(value), source_class="regulatory")
+        event = make_assertion(subject=subject, object=BooleanValue(value), source_class="regulatory")
         client.submit(signed(event, key), wait_s=WAIT_S)
-    (found,) = governor.rows("escalations", "--subject", "escalated", "--status", "open", "--level", "critical")
-    governor.write("ack", str(found["id"]), "both stand")
+    (found,) = governor.rows("escalations", "--subject", subject, "--status", "open", "--level", "critical")
+    return str(found["id"])
+
+
+def test_escalations_are_listed_filtered_and_acknowledged(governor: Governor, client: Client) -> None:
+    governor.write("ack", escalated(governor, client, "escalated"), "both stand")
     (seen,) = governor.rows("escalations", "--subject", "escalated", "--after", "-1")
     assert seen["status"] == "acknowledged"
     assert governor.read("escalations", "--subject", "escalated", "--status", "open").code == 3
@@ -222,6 +227,46 @@ def test_key_that_does_not_govern_writes_and_is_told_that_it_has_no_effect(epist
     assert episteme.inside("aliases", "--prefix", "not mine").code == 3
 
 
+def test_who_may_not_hide_a_claim_or_revoke_a_key_is_told(episteme: Command, client: Client) -> None:
+    theirs = client.assert_("not mine to hide", "is", "so", wait_s=WAIT_S).hash
+    mine = episteme.inside("assert", "mine to hide", "is", "so", "--wait", "10").line["hash"]
+    for arguments, told in (
+        (["supersede", theirs], "did not sign the assertion, so the event is kept and has no effect"),
+        (["supersede", mine], ""),
+        (["revoke", KEY_B.agent_hex], "the key is not its own, so the event is kept and has no effect"),
+    ):
+        ran = episteme.inside(*arguments, "--wait", "10")
+        assert (ran.code, ran.line["status"]) == (0, "applied")
+        assert told in ran.stderr
+        assert bool(ran.stderr) == bool(told)
+    assert client.query("not mine to hide", "is").value == "so"
+    assert client.query("mine to hide", "is").value is None
+    assert client.agent(KEY_B.agent_hex).revoked is None
+
+
+def test_status_of_a_source_changes_without_saying_again_what_it_is(governor: Governor) -> None:
+    source = blake3(b"a leaflet").hexdigest()
+    governor.write("source", source, "--label", "A leaflet", "--address", "https://example.org/leaflet")
+    governor.write("source", source, "--status", "suspect")
+    (report,) = governor.rows("sources", source)
+    assert (report["label"], report["url"]) == ("A leaflet", "https://example.org/leaflet")
+    assert report["status"] == "suspect"
+
+
+def test_negative_numbers_are_arguments_and_typing_errors_are_none(governor: Governor) -> None:
+    governor.write("assert", "Vostok", "low_celsius", "-89.2", "--type", "number")
+    assert governor.read("query", "Vostok", "low_celsius").line["winner"]["value"]["value"] == "-89.2"
+    governor.write("gold", "Vostok", "low_celsius", "-89.2", "--type", "number", "--tolerance", "0.1")
+    (gold,) = governor.rows("gold-standards", "Vostok", "low_celsius")
+    assert gold["value"] == {"type": "number", "value": "-89.2"}
+    assert governor.read("gold-standards", "Vostok", "high_celsius").code == 3
+    for arguments in (["assert", "s", "p", "--dryrun"], ["assert", "s", "p", "-x"], ["gold", "s", "p", "--remov"]):
+        ran = governor.read(*arguments)
+        assert (ran.code, ran.stdout) == (2, ""), ran
+        assert "No such option" in ran.stderr
+    assert governor.read("assert", "s", "p", "--dry-run", "--", "--so").code == 0
+
+
 def test_dry_run_shows_the_bytes_that_would_be_signed_and_writes_nothing(governor: Governor, client: Client) -> None:
     claim = client.assert_("rehearsed", "is", "so", wait_s=WAIT_S)
     arguments = {
@@ -236,7 +281,7 @@ def test_dry_run_shows_the_bytes_that_would_be_signed_and_writes_nothing(governo
         "predicate": ["p"],
         "alias": ["a", "b"],
         "revoke": [KEY_B.agent_hex],
-        "ack": ["1" * 32],
+        "ack": [escalated(governor, client, "rehearsed too")],
     }
     assert list(arguments) == SIGNING
     before = client.status().log.seq
@@ -314,8 +359,10 @@ def test_key_file_that_is_not_there_or_open_to_others_is_told(governor: Governor
         (["epoch"], 2, "'name'"),
         (["supersede", HASH_1], 3, "code: not-found"),
         (["supersede", "xyz"], 2, "code: invalid-parameter"),
+        (["supersede", HASH_1[:12]], 2, "has 12 of 64 hex digits"),
         (["source", "--label", "x"], 6, "code: invalid-field"),
-        (["source", HASH_1], 2, "--label"),
+        (["source", "9" * 64], 3, "code: not-found"),
+        (["source"], 6, "code: invalid-field"),
         (["source", HASH_1, "--label", "x", "--keep"], 2, "--keep"),
         (["gold", "s", "p"], 2, "VALUE"),
         (["gold", "s", "p", "--remove"], 3, "code: not-found"),
@@ -324,6 +371,11 @@ def test_key_file_that_is_not_there_or_open_to_others_is_told(governor: Governor
         (["pack", "p", "1", "a", "a=1"], 2, "twice"),
         (["quota", "nobody", "1"], 6, "code: invalid-field"),
         (["predicate", "p", "--many", "--separator", ""], 6, "code: invalid-field"),
+        (["predicate", "p", "--separator", ";"], 2, "--separator"),
+        (["predicate", "p", "--lens", "majority"], 2, "--lens"),
+        (["predicate", "p", "--lens", "constraints"], 2, "--lens"),
+        (["ack", "1" * 32, "seen"], 3, "code: not-found"),
+        (["ack", "the first", "seen"], 2, "code: invalid-parameter"),
         (["alias", "a"], 2, "'same_as'"),
         (["revoke", "nobody"], 6, "code: invalid-field"),
         (["votes", HASH_1], 3, "code: not-found"),
@@ -331,7 +383,7 @@ def test_key_file_that_is_not_there_or_open_to_others_is_told(governor: Governor
         (["subjects", "nobody spoke of it"], 3, "code: not-found"),
         (["agents", "nobody"], 2, "code: invalid-parameter"),
         (["epochs", HASH_1], 3, "code: not-found"),
-        (["sources", HASH_1[1:]], 2, "code: invalid-parameter"),
+        (["sources", HASH_1[1:]], 2, "has 63 of 64 hex digits"),
         (["packs", HASH_1], 3, "code: not-found"),
         (["assertions", "--source-class", "rumour"], 2, "code: invalid-parameter"),
         (["escalations", "--status", "closed"], 2, "--status"),

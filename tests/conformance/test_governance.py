@@ -124,6 +124,18 @@ def test_source_goes_from_active_to_retracted_and_what_rests_on_it_is_found(db: 
     assert not impact.truncated
 
 
+def test_source_keeps_label_and_address_that_are_not_said_anew(db: Database) -> None:
+    source = blake3(b"kept").hexdigest()
+    with pytest.raises(NotFound):
+        db.source(source, status="retracted")
+    db.source(source, label="Kept", url="https://example.org/kept")
+    db.source(source, status="suspect", wait_s=WAIT_S)
+    report = db.get_source(source)
+    assert (report.label, report.url, report.status) == ("Kept", "https://example.org/kept", "suspect")
+    db.source(source, label="Renamed", status="suspect", wait_s=WAIT_S)
+    assert (db.get_source(source).label, db.get_source(source).url) == ("Renamed", None)
+
+
 def test_hash_that_is_not_that_of_the_content_is_refused(db: Database) -> None:
     with pytest.raises(InvalidField):
         db.source(HASH_1, label="no", content="something else")
@@ -187,6 +199,20 @@ def test_predicate_s_rule_says_how_its_values_are_compared(db: Database) -> None
     assert (sorted(answer.value), answer.lens.name) == (["Ann", "Bob"], "votes")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("subject", [".", "..", "...", "a/../b", "%2E", "?x=1#y"])
+def test_subject_is_one_part_of_a_path_whatever_it_is(db: Database, subject: str) -> None:
+    last = db.assert_(subject, "is", "so", wait_s=WAIT_S)
+    assert [(pair.predicate, pair.hash) for pair in db.subject(subject).items] == [("is", last.hash)]
+    assert [turn.seq for turn in db.history(subject, "is").turns] == [last.seq]
+
+
+def test_history_takes_no_reasons_and_is_told_so(db: Database) -> None:
+    for options in ({"explain": True}, {"full": True}, {"as_of": "seq:0"}):
+        with pytest.raises(EpistemeError) as caught:
+            db.history("s", "p", **options)  # type: ignore[arg-type]
+        assert caught.value.code in ("invalid-parameter", "unknown-parameter")
+
+
 def test_aliases_make_two_subjects_one_until_they_are_taken_back(db: Database) -> None:
     db.assert_("Tesla Inc", "founded", 2003)
     db.alias("Tesla", "Tesla Inc", wait_s=WAIT_S)
@@ -194,6 +220,10 @@ def test_aliases_make_two_subjects_one_until_they_are_taken_back(db: Database) -
     (record,) = [one for one in items_of(db.aliases, 1) if one.subject == "Tesla"]
     assert (record.same_as, record.canonical, record.agent) == ("Tesla Inc", "Tesla Inc", KEY_A.agent_hex)
     assert db.subject("Tesla Inc").same_as == ["Tesla"]
+    db.assert_("Tesla", "makes", "cars", wait_s=WAIT_S)
+    for name in ("Tesla", "Tesla Inc"):
+        pairs = items_of(lambda name=name, **paged: db.subject(name, **paged), 1)
+        assert [(pair.predicate, pair.candidates_count) for pair in pairs] == [("founded", 1), ("makes", 1)]
     db.alias("Tesla", "Tesla", wait_s=WAIT_S)
     assert db.aliases("Tesla").items == []
     assert db.query("Tesla", "founded").value is None
@@ -250,6 +280,16 @@ def test_escalation_is_raised_listed_and_acknowledged(db: Database) -> None:
         assert db.escalations(**asked).items == expected, asked  # type: ignore[arg-type]
 
 
+def test_escalation_that_is_not_there_is_not_acknowledged(db: Database) -> None:
+    before = db.status().log.seq
+    with pytest.raises(NotFound):
+        db.acknowledge("1" * 32, "seen")
+    for odd in ("", "1", HASH_1):
+        with pytest.raises(InvalidParameter):
+            db.acknowledge(odd, "seen")
+    assert db.status().log.seq == before
+
+
 def test_who_has_no_key_reads_and_does_not_govern(db: Database) -> None:
     key, db.key = db.key, None
     try:
@@ -288,7 +328,6 @@ def test_who_has_no_key_reads_and_does_not_govern(db: Database) -> None:
         lambda db: db.alias("", "b"),
         lambda db: db.alias("a\n", "b"),
         lambda db: db.revoke("nobody"),
-        lambda db: db.acknowledge(""),
         lambda db: db.assert_("s", "p", "v", valid_from=2, valid_to=1),
         lambda db: db.assert_("s", "p", "v", epoch="of text"),
     ],

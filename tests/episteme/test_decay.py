@@ -103,6 +103,15 @@ def test_drift_is_even_to_both_sides_and_never_backwards(score: int, from_ms: in
         assert found == score
 
 
+@given(micros, st.lists(st.integers(0, 40 * DAY_MS), max_size=50))
+def test_drift_in_steps_is_the_drift_at_once_but_for_half_a_millionth_a_step(score: int, spans_ms: list[int]) -> None:
+    stepwise, now_ms = score, 0
+    for span_ms in spans_ms:
+        stepwise = drifted(stepwise, now_ms, now_ms + span_ms)
+        now_ms += span_ms
+    assert abs(stepwise - drifted(score, 0, now_ms)) <= (len(spans_ms) + 1) / 2
+
+
 # What may be asked for
 
 

@@ -230,6 +230,28 @@ def test_a_many_valued_predicate_answers_with_a_set() -> None:
     assert story.ask(params={"threshold": "0.3"}).value == ["Ann", "Bob", "Cy"]
 
 
+@pytest.mark.parametrize("name", ["unheard of", "constraints", "Consensus", ""])
+def test_a_rule_that_names_no_lens_of_pairs_leaves_the_default(name: str) -> None:
+    story = Story()
+    story.claim("most", "ana", "ben")
+    story.claim("latest", "cho", at=NOW_MS + 1)
+    story.predicate(**({"default_lens": name} if name else {}))
+    for answer in (story.ask(), story.ask(full=True), story.ask(as_of=f"seq:{story.end}")):
+        assert (answer.lens.name, answer.value) == ("consensus", "most")
+
+
+def test_a_rule_names_the_lens_from_its_position_on() -> None:
+    story = Story()
+    story.claim("most", "ana", "ben")
+    story.claim("latest", "cho", at=NOW_MS + 1)
+    before = story.end
+    story.predicate(default_lens="recency")
+    for answer in (story.ask(), story.ask(full=True)):
+        assert (answer.lens.name, answer.value) == ("recency", "latest")
+    assert story.ask(as_of=f"seq:{before}").lens.name == "consensus"
+    assert story.ask(lens="consensus").value == "most"
+
+
 def test_a_claim_speaks_about_its_span_of_time() -> None:
     story = Story()
     story.claim("young", "ana", at=NOW_MS, valid_from=0, valid_to=1000)

@@ -96,6 +96,10 @@ def test_a_tag_outlives_positions_that_change_nothing(server: Server) -> None:
     reply = get(server, path, if_none_match=tag)
     assert (reply.status, reply.body, reply.headers["etag"]) == (304, b"", tag)
     assert "episteme-applied" in reply.headers
+    for header in (tag.removeprefix("W/"), f'"other", {tag}', "*"):
+        assert get(server, path, if_none_match=header).status == 304, header
+    for header in ('"other"', tag.strip('W/"'), ""):
+        assert get(server, path, if_none_match=header).status == 200, header
     write(server, claim("tagged", KEY_A, object=TextValue("maybe")))
     assert get(server, path, if_none_match=tag).status == 200
 

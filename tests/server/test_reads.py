@@ -93,6 +93,20 @@ def test_unchanged_answer_still_carries_the_positions(server: Server) -> None:
     assert unchanged.log_seq == int(unchanged.headers["episteme-applied"]) == receipt["seq"]
 
 
+def test_head_is_a_get_without_its_body(server: Server) -> None:
+    receipt = write(server, claim("headed"))
+    for path in (
+        f"/v1/assertions/{receipt['hash']}",
+        f"/v1/assertions/{HASH_1}",
+        "/v1/subjects?limit=1",
+        "/v1/nothing",
+    ):
+        head, whole = call(server.url, "HEAD", path), get(server, path)
+        assert (head.status, head.body) == (whole.status, b"")
+        assert head.headers["content-length"] == str(len(whole.body))
+        assert head.headers["episteme-applied"] == whole.headers["episteme-applied"]
+
+
 def test_unknown_hash_is_a_problem(server: Server) -> None:
     check_problem(get(server, f"/v1/assertions/{HASH_1}"), 404, "not-found", None)
 
@@ -138,7 +152,7 @@ def test_pair_without_claims_has_no_winner_and_is_no_error(server: Server) -> No
     assert (answer.winner, answer.status, answer.candidates_count, answer.groups) == (None, "none", 0, [])
 
 
-_OF_SOME_ANSWERS = ("subjects", "layers", "map", "constraints", "explain")
+_OF_SOME_ANSWERS = ("subjects", "layers", "map", "constraints", "constraints_count", "explain")
 
 
 def test_answer_is_of_the_documented_shape(server: Server) -> None:
