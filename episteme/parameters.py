@@ -244,8 +244,8 @@ def _check_label(name: str, text: str, bytes_max: int) -> None:
 
 
 def _chosen(name: str, asked: Iterable[str], known: Sequence[Name]) -> tuple[Name, ...]:
-    """The known names that were asked for, in their own order."""
-    wanted = set(asked)
+    """The known names that were asked for, in their own order; a text is one name."""
+    wanted = {asked} if isinstance(asked, str) else set(asked)
     unknown = wanted.difference(known)
     if unknown:
         raise invalid_parameter(name, f"has {min(unknown)[:40]!r}; there are {', '.join(known)}")

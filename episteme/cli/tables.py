@@ -196,12 +196,14 @@ def print_subject(report: SubjectReport) -> None:
     rows = [
         (
             shown(one.predicate),
-            "too many claims" if one.status is None else winner_text(one.value),
+            winner_text(one.value),
             f"{one.confidence:.2f}",
             f"{one.conflict:.2f} ({one.status})",
             str(one.candidates_count),
             one.lens,
         )
+        if one.status is not None
+        else (shown(one.predicate), "too many claims", "", "", "", "")
         for one in report.items
     ]
     if rows:

@@ -99,6 +99,11 @@ def test_unknown_lens_is_refused_with_those_that_there_are(lens: str) -> None:
     assert all(name in caught.value.detail for name in LENSES)
 
 
+def test_one_name_needs_no_list() -> None:
+    assert make_question("s", "p", include="revoked") == make_question("s", "p", include=["revoked"])
+    assert named(lambda: make_question("s", "p", source_class="expert,clinical")) == ["source_class"]
+
+
 def test_chosen_names_come_in_their_own_order_and_once() -> None:
     question = make_question("s", "p", source_class=["expert", "clinical", "expert"], lifecycle=reversed(LIFECYCLES))
     assert question.source_class == ("clinical", "expert")

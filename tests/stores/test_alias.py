@@ -54,12 +54,6 @@ def test_alias_of_itself_takes_the_alias_back() -> None:
     assert found.same_as is None
 
 
-def test_any_says_whether_there_was_ever_an_alias() -> None:
-    assert not said().any()
-    assert staged(a="b").any()
-    assert said(row("a", "b"), row("a", "a", 2)).any()
-
-
 def test_aliases_are_listed_by_how_their_subjects_begin() -> None:
     store = staged(Zug="a", Zürich="a", Za="b")
     assert [one.event.subject for one in store.aliases("Z", count_max=ALL)] == ["Za", "Zug", "Zürich"]
