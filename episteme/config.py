@@ -35,8 +35,9 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     audit: AuditOptions = AuditOptions()
     # Rules of the database, written into its log where they differ from what it says (docs/governance.md).
     operators: tuple[str, ...] = ()  # public keys in hex that govern; none: those that the log names go on
-    anecdotal_cluster_count: int = 500  # anecdotal claims on a pair, and none better, that raise an escalation
-    regulatory_conflict_micros: int = 800_000  # conflict among a pair's regulatory claims that does, in millionths
+    # None: as the log says, which at first is 500 and 800,000.
+    anecdotal_cluster_count: int | None = None  # anecdotal claims on a pair, and none better, that raise an escalation
+    regulatory_conflict_micros: int | None = None  # conflict among a pair's regulatory claims that does, in millionths
     envelope_bytes_max: int = ENVELOPE_BYTES_MAX  # on the paths of assertions, votes and epochs
     event_bytes_max: int = EVENT_BYTES_MAX  # where any kind is taken
     wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
