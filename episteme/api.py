@@ -9,12 +9,11 @@ from typing import Literal, Protocol, TypedDict, Unpack
 
 from msgspec import Struct
 
-from episteme.errors import FieldProblem
-from episteme.status import AuditStatus
+from episteme.receipts import IngestResult, Receipt
+from episteme.status import StatusReport
 from model import AnyValue, Assertion, EnvelopeSignature, Event, SignedEvent
 from stores import Status
 
-ReceiptStatus = Literal["accepted", "duplicate", "applied"]
 Value = str | int | float | bool | Decimal | AnyValue
 PythonValue = str | Decimal | bool
 
@@ -22,38 +21,6 @@ PythonValue = str | Decimal | bool
 def python_value(value: AnyValue) -> PythonValue:
     """A value as Python holds it: a number is a Decimal."""
     return Decimal(value.value) if value.__struct_config__.tag == "number" else value.value
-
-
-class Receipt(Struct, frozen=True):
-    """What a write answers: the event's hash and its first position.
-
-    accepted: durable; duplicate: it was there already, at seq; applied: durable and readable.
-    """
-
-    hash: str
-    seq: int
-    status: ReceiptStatus = "accepted"
-
-
-class IngestResult(Struct, frozen=True, omit_defaults=True):
-    """What became of one line: a receipt, or a refusal with its code."""
-
-    line: int
-    status: ReceiptStatus | Literal["refused"]
-    hash: str | None = None
-    seq: int | None = None
-    code: str | None = None
-    detail: str | None = None
-    errors: tuple[FieldProblem, ...] = ()
-
-
-class IngestSummary(Struct, frozen=True):
-    """How many lines ended how."""
-
-    lines: int
-    accepted: int
-    duplicate: int
-    refused: int
 
 
 class StoredAssertion(Struct, frozen=True):
@@ -293,41 +260,6 @@ class History(Struct, frozen=True):
     seq: int
     turns: list[Turn]
     next: int | None
-
-
-class FoldStatus(Struct, frozen=True):
-    """How far the fold is; lag counts durable events that are not applied, dead_letters those that could not be."""
-
-    applied_seq: int
-    lag: int
-    versions: dict[str, int]
-    failure: str | None
-    dead_letters: int | None  # None where the store cannot be asked
-
-
-class LogStatus(Struct, frozen=True):
-    """The log's end and what it takes on disk."""
-
-    log_id: str
-    seq: int
-    first_seq: int
-    size_bytes: int
-    epoch: int
-    failure: str | None
-
-
-class StatusReport(Struct, frozen=True):
-    """What /v1/status answers."""
-
-    version: str
-    database: str
-    ready: bool
-    reasons: list[str]
-    uptime_s: float
-    log: LogStatus
-    fold: FoldStatus
-    store_bytes: int
-    audit: AuditStatus
 
 
 class Asked(TypedDict, total=False):

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 from msgspec import UNSET
 
-from episteme.api import Receipt, StoredAssertion, Value
+from episteme.api import StoredAssertion, Value
 from episteme.errors import FieldProblem, InvalidField, KeyProblem
+from episteme.receipts import Receipt
 from model import (
     AnyValue,
     Assertion,

@@ -58,11 +58,13 @@ _SEQ_MAX: Final = (1 << 63) - 1
 class Listing(Struct, Generic[Shape], frozen=True):
     """One list or record.
 
+    summary: one sentence.
     read: called with the context, with the paging if cursor is among the parameters, and with what was asked.
     watched: a prefix of keys; where after is asked for and nothing is found, a reader may wait until one is touched.
     """
 
     path: str
+    summary: str
     shape: type[Shape]
     read: Callable[..., Shape]
     parameters: Mapping[str, Parse]
@@ -219,15 +221,19 @@ def _cursor(name: str, text: str) -> str:
 _PAGE: Final[Mapping[str, Parse]] = {"limit": _count(1, listings.PAGE_MAX), "cursor": _cursor}
 _ID: Final = _id(_HASH_DIGITS)
 
-BALLOT: Final = Listing("/v1/assertions/{hash}/votes", Ballot, listings.ballot, {"hash": _hash, **_PAGE})
+BALLOT: Final = Listing(
+    "/v1/assertions/{hash}/votes", "Show the votes on an assertion.", Ballot, listings.ballot, {"hash": _hash, **_PAGE}
+)
 LINEAGE: Final = Listing(
     "/v1/assertions/{hash}/lineage",
+    "Show where an assertion comes from, and what it led to.",
     Lineage,
     listings.lineage_of,
     {"hash": _hash, "depth": _count(1, listings.DEPTH_MAX), "limit": _count(1, listings.PAGE_MAX)},
 )
 ASSERTIONS: Final = Listing(
     "/v1/assertions",
+    "List assertions.",
     Page[StoredAssertion],
     listings.assertions,
     {
@@ -241,27 +247,49 @@ ASSERTIONS: Final = Listing(
         **_PAGE,
     },
 )
-SUBJECTS: Final = Listing("/v1/subjects", Page[str], listings.subjects, {"prefix": _subject_start, **_PAGE})
-SUBJECT: Final = Listing(
-    "/v1/subjects/{subject}", SubjectReport, listings.subject_report, {"subject": _subject, **_PAGE}
+SUBJECTS: Final = Listing(
+    "/v1/subjects", "List subjects.", Page[str], listings.subjects, {"prefix": _subject_start, **_PAGE}
 )
-AGENTS: Final = Listing("/v1/agents", Page[AgentSummary], listings.agents, _PAGE)
-AGENT: Final = Listing("/v1/agents/{agent}", AgentReport, listings.agent_report, {"agent": _ID, **_PAGE})
-EPOCHS: Final = Listing("/v1/epochs", Page[EpochRecord], listings.epochs, _PAGE)
-EPOCH: Final = Listing("/v1/epochs/{epoch}", EpochReport, listings.epoch_report, {"epoch": _ID})
-SOURCES: Final = Listing("/v1/sources", Page[SourceSummary], listings.sources, _PAGE)
-SOURCE: Final = Listing("/v1/sources/{source}", SourceReport, listings.source_report, {"source": _ID})
-IMPACT: Final = Listing("/v1/sources/{source}/impact", Impact, listings.impact, {"source": _ID, **_PAGE})
-PACKS: Final = Listing("/v1/trust-packs", Page[PackSummary], listings.packs, _PAGE)
-PACK: Final = Listing("/v1/trust-packs/{pack}", PackReport, listings.pack_report, {"pack": _ID})
+SUBJECT: Final = Listing(
+    "/v1/subjects/{subject}",
+    "Show a subject's pairs, each with its winner and its conflict.",
+    SubjectReport,
+    listings.subject_report,
+    {"subject": _subject, **_PAGE},
+)
+AGENTS: Final = Listing("/v1/agents", "List agents.", Page[AgentSummary], listings.agents, _PAGE)
+AGENT: Final = Listing(
+    "/v1/agents/{agent}",
+    "Show an agent's trust, counts and quota.",
+    AgentReport,
+    listings.agent_report,
+    {"agent": _ID, **_PAGE},
+)
+EPOCHS: Final = Listing("/v1/epochs", "List epochs.", Page[EpochRecord], listings.epochs, _PAGE)
+EPOCH: Final = Listing("/v1/epochs/{epoch}", "Show an epoch.", EpochReport, listings.epoch_report, {"epoch": _ID})
+SOURCES: Final = Listing("/v1/sources", "List sources.", Page[SourceSummary], listings.sources, _PAGE)
+SOURCE: Final = Listing(
+    "/v1/sources/{source}",
+    "Show a source, and how its status moved.",
+    SourceReport,
+    listings.source_report,
+    {"source": _ID},
+)
+IMPACT: Final = Listing(
+    "/v1/sources/{source}/impact", "Show what rests on a source.", Impact, listings.impact, {"source": _ID, **_PAGE}
+)
+PACKS: Final = Listing("/v1/trust-packs", "List trust packs.", Page[PackSummary], listings.packs, _PAGE)
+PACK: Final = Listing("/v1/trust-packs/{pack}", "Show a trust pack.", PackReport, listings.pack_report, {"pack": _ID})
 GOLD_STANDARDS: Final = Listing(
     "/v1/gold-standards",
+    "List gold standards.",
     Page[GoldRecord],
     listings.gold_standards,
     {"subject": _subject, "predicate": _predicate, **_PAGE},
 )
 ESCALATIONS: Final = Listing(
     "/v1/escalations",
+    "List what the rules have raised; with after and wait, wait for more.",
     Page[EscalationRecord],
     listings.escalations,
     {
@@ -276,14 +304,29 @@ ESCALATIONS: Final = Listing(
     watched=escalation_prefix(),
 )
 ESCALATION: Final = Listing(
-    "/v1/escalations/{id}", EscalationRecord, listings.escalation_record, {"id": _id(_ESCALATION_DIGITS)}
+    "/v1/escalations/{id}",
+    "Show an escalation.",
+    EscalationRecord,
+    listings.escalation_record,
+    {"id": _id(_ESCALATION_DIGITS)},
 )
 PREDICATES: Final = Listing(
-    "/v1/predicates", Page[PredicateRecord], listings.predicates, {"prefix": _predicate_start, **_PAGE}
+    "/v1/predicates",
+    "List how predicates are compared.",
+    Page[PredicateRecord],
+    listings.predicates,
+    {"prefix": _predicate_start, **_PAGE},
 )
-ALIASES: Final = Listing("/v1/aliases", Page[AliasRecord], listings.aliases, {"prefix": _subject_start, **_PAGE})
+ALIASES: Final = Listing(
+    "/v1/aliases",
+    "List which subjects are one.",
+    Page[AliasRecord],
+    listings.aliases,
+    {"prefix": _subject_start, **_PAGE},
+)
 AUDITS: Final = Listing(
     "/v1/audit/queries",
+    "List audited queries.",
     Page[AuditedQuery],
     audit.audits,
     {
@@ -296,9 +339,21 @@ AUDITS: Final = Listing(
         **_PAGE,
     },
 )
-AUDIT: Final = Listing("/v1/audit/queries/{id}", AuditRecord, audit.audit_record, {"id": _id(_AUDIT_DIGITS)})
-REPLAY: Final = Listing("/v1/audit/queries/{id}/replay", Replayed, audit.audit_replay, {"id": _id(_AUDIT_DIGITS)})
-LENSES: Final = Listing("/v1/lenses", Page[LensRecord], listings.lenses, _PAGE)
+AUDIT: Final = Listing(
+    "/v1/audit/queries/{id}",
+    "Show an audited query, with what its answer rests on.",
+    AuditRecord,
+    audit.audit_record,
+    {"id": _id(_AUDIT_DIGITS)},
+)
+REPLAY: Final = Listing(
+    "/v1/audit/queries/{id}/replay",
+    "Ask an audited query again, and tell whether the answer is the same.",
+    Replayed,
+    audit.audit_replay,
+    {"id": _id(_AUDIT_DIGITS)},
+)
+LENSES: Final = Listing("/v1/lenses", "List the lenses.", Page[LensRecord], listings.lenses, _PAGE)
 
 LISTINGS: Final[tuple[Listing[Any], ...]] = (
     BALLOT,

@@ -14,16 +14,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar, Unpack
 import httpx2
 import msgspec
 
-from episteme.api import (
-    Answer,
-    Comparison,
-    History,
-    IngestResult,
-    QueryOptions,
-    Receipt,
-    StatusReport,
-    StoredAssertion,
-)
+from episteme.api import Answer, Comparison, History, QueryOptions, StoredAssertion
 from episteme.catalog import Listing, path_part, spelled
 from episteme.config import DEFAULT_URL
 from episteme.errors import (
@@ -41,6 +32,8 @@ from episteme.gate import envelope_line
 from episteme.govern import Governing
 from episteme.lookups import split
 from episteme.parameters import asked_over_http, parse_hash
+from episteme.receipts import IngestResult, Receipt
+from episteme.status import StatusReport
 from model import SignedEvent, SigningKey, kind_of
 
 INGEST_LINES: Final = 1000  # a request of half a megabyte: the server verifies it in about 40 ms

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from blake3 import blake3
 
-from episteme.api import Receipt, Value
+from episteme.api import Value
 from episteme.authoring import Authoring, decimal_text, invalid_field, object_of
 from episteme.errors import FieldProblem, InvalidField, NotFound
 from episteme.lookups import Lookups
+from episteme.receipts import Receipt
 from model import (
     Alias,
     AnyValue,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from episteme.api import IngestResult
 from episteme.errors import EpistemeError
 from episteme.gate import Outcome
+from episteme.receipts import IngestResult
 from model import SignedEvent
 
 

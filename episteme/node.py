@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Self
 
 from cortex import CortexError, FoldStopped, State
-from episteme.api import FoldStatus, IngestResult, LogStatus, Receipt, StatusReport
 from episteme.audit.auditor import Auditor
 from episteme.config import NodeConfig
 from episteme.errors import CannotOpen, EpistemeError, NotReady, public_detail, translate
@@ -24,8 +23,10 @@ from episteme.ingest import write_lines
 from episteme.looking import Looking
 from episteme.parameters import check_wait
 from episteme.reading import Question, as_parameters
+from episteme.receipts import IngestResult, Receipt
 from episteme.rules import declare_rules
 from episteme.state import STATE_FOLDER, open_state
+from episteme.status import FoldStatus, LogStatus, StatusReport
 from model import SignedEvent, SigningKey
 from stores import StoreError
 from wal import FileLog

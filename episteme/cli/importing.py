@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from episteme.api import Database, IngestResult
+from episteme.api import Database
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json, talk
 from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, KeyName, OutputOption, Url, database, signing_key
 from episteme.cli.write import LifecycleName, SourceClassName, ValueType
@@ -34,6 +34,7 @@ from episteme.importer import (
     read_rows,
     summarize_skipped,
 )
+from episteme.receipts import IngestResult
 from model import SignedEvent
 
 _READABLE_WAIT_S = 30.0

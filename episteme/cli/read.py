@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from episteme.api import StatusReport, StoredAssertion
+from episteme.api import StoredAssertion
 from episteme.cli.answers import time_text
 from episteme.cli.output import Output, chosen, print_fields, print_json, shown, value_text
 from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, whole_hash
 from episteme.errors import EXIT_FAILED
-from episteme.status import AuditStatus
+from episteme.status import AuditStatus, StatusReport
 
 
 def get(

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from episteme.api import Receipt, StoredAssertion
+from episteme.api import StoredAssertion
 from episteme.catalog import Listing
 from episteme.cli.output import Output, chosen, print_fields, print_json, shown_lines, talk
 from episteme.cli.session import database, signing_key
@@ -15,6 +15,7 @@ from episteme.errors import EpistemeError, translate
 from episteme.gate import envelope_line
 from episteme.govern import Governing
 from episteme.node import Node
+from episteme.receipts import Receipt
 from model import SignedEvent, canonical_bytes, decode_envelope
 
 Shape = TypeVar("Shape")

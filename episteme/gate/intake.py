@@ -16,12 +16,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from episteme.api import Receipt
 from episteme.errors import EpistemeError, NotReady, Overloaded, translate
 from episteme.gate.known import RecentEvents, cursor_of
 from episteme.gate.meter import Charge, Meter, Standing
 from episteme.gate.plan import Fresh, Outcome, Plan, Submission, give_back
 from episteme.gate.revoked import RevokedKeys
+from episteme.receipts import Receipt
 from model import FRAME_KIND_EVENT, SignedEvent, encode_record
 from stores import Snapshot
 from wal import Log, LogError, Ticket

@@ -8,12 +8,12 @@ given back if the append fails.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from episteme.api import Receipt
 from episteme.errors import EpistemeError, FieldProblem, KeyRevoked, QuotaExceeded
 from episteme.gate.admission import envelope_line
 from episteme.gate.known import Known, RecentEvents, find_known
 from episteme.gate.meter import Charge, Meter, write_tokens
 from episteme.gate.revoked import RevokedKeys, RevokedNow
+from episteme.receipts import Receipt
 from model import Receipt as ReceiptFacts
 from model import SignedEvent
 from stores import Reader

@@ -5,13 +5,13 @@ from http import HTTPMethod
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from cortex import CortexError
 from episteme.config import ServerConfig
 from episteme.errors import EpistemeError
 from episteme.node import Node
+from episteme.server.endpoints import route_of
 from episteme.server.listings import Listings
 from episteme.server.paths import as_sent
 from episteme.server.problems import on_error, on_http
@@ -32,16 +32,10 @@ class Application:
         self._writes = Writes(node, config)
         self._reads = Reads(node, config)
         self._listings = Listings(node, config)
-        # An endpoint class: for Starlette, an ASGI application of its own.
-        envelopes = [Route(path, _Envelope(self._writes), methods=["POST"]) for path in ENVELOPE_KINDS]
-        self.routes: list[BaseRoute] = [
-            *envelopes,
-            *self._writes.routes(),
-            *self._reads.routes(),
-            *self._listings.routes(),
-        ]
+        self.endpoints = [*self._writes.endpoints(), *self._reads.endpoints(), *self._listings.endpoints()]
         self._router = Starlette(
-            routes=self.routes, exception_handlers={**dict.fromkeys(_OUR_ERRORS, on_error), HTTPException: on_http}
+            routes=[route_of(endpoint) for endpoint in self.endpoints],
+            exception_handlers={**dict.fromkeys(_OUR_ERRORS, on_error), HTTPException: on_http},
         )
         self._router.router.redirect_slashes = False  # a path is right or it is not
 
@@ -74,13 +68,3 @@ class Application:
         self._writes.close()
         self._reads.close()
         self._listings.close()
-
-
-class _Envelope:
-    """So that the router knows the path, for 405 and for the list of routes."""
-
-    def __init__(self, writes: Writes) -> None:
-        self._writes = writes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._writes.envelope(scope, receive, send)

@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from episteme.catalog import LISTINGS, Listing
 from episteme.config import ServerConfig
 from episteme.node import Node
 from episteme.server.bell import Bell
-from episteme.server.paths import CONVERTOR
-from episteme.server.wire import await_seq, parameters, raw_answer, wait_of
+from episteme.server.endpoints import Endpoint, Reply
+from episteme.server.wire import await_seq, raw_answer, wait_of
 
 _WAIT = ("min_seq", "wait")
 
@@ -32,9 +31,19 @@ class Listings:
         self._bells = {one.watched: Bell(node.state, one.watched) for one in LISTINGS if one.watched}
         self._draining = False
 
-    def routes(self) -> list[Route]:
-        """Every route."""
-        return [Route(_route_path(one), partial(self._endpoint, one), methods=["GET"]) for one in LISTINGS]
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint."""
+        return [
+            Endpoint(
+                path=one.path,
+                handle=partial(self._read, one),
+                summary=one.summary,
+                replies=(Reply(one.shape, "The list, or the record."),),
+                parameters=(*one.in_query, *_WAIT),
+                codes=("not-found", "not-applied") if one.in_path else ("not-applied",),
+            )
+            for one in LISTINGS
+        ]
 
     def drain(self) -> None:
         """Answer those who wait for news with what there is; nobody waits any more."""
@@ -48,8 +57,7 @@ class Listings:
             bell.close()
         self._threads.shutdown(wait=True)
 
-    async def _endpoint(self, listing: Listing[Any], request: Request) -> Response:
-        found = parameters(request.scope, (*listing.in_query, *_WAIT))
+    async def _read(self, listing: Listing[Any], request: Request, found: dict[str, str]) -> Response:
         asked = {name: text for name, text in found.items() if name not in _WAIT} | request.path_params
         read = self._node.listing_reader(listing, asked)
         await await_seq(self._node, found)
@@ -78,7 +86,3 @@ async def _rings(rung: asyncio.Event, wait_s: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _route_path(listing: Listing[Any]) -> str:
-    return listing.path.replace("{subject}", f"{{subject:{CONVERTOR}}}")

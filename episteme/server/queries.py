@@ -11,12 +11,12 @@ import msgspec
 from blake3 import blake3
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from episteme.api import Answer
+from episteme.api import Answer, Comparison, History
 from episteme.node import Node
 from episteme.parameters import LENS_PARAMETERS, names_in, parse_count, question_of
-from episteme.server.wire import answer, await_seq, is_known, parameters, positions, raw_answer
+from episteme.server.endpoints import Endpoint, Reply
+from episteme.server.wire import answer, await_seq, is_known, positions, raw_answer
 
 SEEN_PARAMETERS: Final = (
     "source_class",
@@ -50,6 +50,7 @@ HISTORY_PARAMETERS: Final = (
 )
 LENSES_WITH_PATHS: Final = ("skeptic", "layered", "constraints")
 _DIGEST_BYTES: Final = 16
+_CODES: Final = ("unknown-lens", "as-of-beyond", "too-many-candidates", "not-applied")
 
 Found = TypeVar("Found")
 _encode = msgspec.json.Encoder().encode
@@ -62,19 +63,50 @@ class Queries:
         self._node = node
         self._threads = threads
 
-    def routes(self) -> list[Route]:
-        """Every route."""
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint."""
         return [
-            Route("/v1/query", self.query, methods=["GET"]),
-            Route("/v1/compare", self.compare, methods=["GET"]),
-            Route("/v1/subjects/{subject:encoded}/history", self.history, methods=["GET"]),
-            *(Route(f"/v1/{name}", partial(self.query, lens=name), methods=["GET"]) for name in LENSES_WITH_PATHS),
+            Endpoint(
+                path="/v1/query",
+                handle=self.query,
+                summary="Resolve a pair's claims under a lens.",
+                replies=(Reply(Answer, "The answer; winner is null if nobody claimed anything."),),
+                parameters=QUERY_PARAMETERS,
+                codes=_CODES,
+                revalidated=True,
+            ),
+            *(
+                Endpoint(
+                    path=f"/v1/{name}",
+                    handle=partial(self.query, lens=name),
+                    summary=f"Resolve a pair's claims under the lens {name}.",
+                    replies=(Reply(Answer, "The answer; winner is null if nobody claimed anything."),),
+                    parameters=tuple(parameter for parameter in QUERY_PARAMETERS if parameter != "lens"),
+                    codes=_CODES,
+                    revalidated=True,
+                )
+                for name in LENSES_WITH_PATHS
+            ),
+            Endpoint(
+                path="/v1/compare",
+                handle=self.compare,
+                summary="Resolve a pair's claims under several lenses.",
+                replies=(Reply(Comparison, "An answer for each lens, and the claims that answers hang on."),),
+                parameters=COMPARE_PARAMETERS,
+                codes=_CODES,
+            ),
+            Endpoint(
+                path="/v1/subjects/{subject}/history",
+                handle=self.history,
+                summary="Show how a pair's answer moved over the log.",
+                replies=(Reply(History, "The positions at which it changed, oldest first."),),
+                parameters=HISTORY_PARAMETERS,
+                codes=_CODES,
+            ),
         ]
 
-    async def query(self, request: Request, lens: str | None = None) -> Response:
+    async def query(self, request: Request, found: dict[str, str], lens: str | None = None) -> Response:
         """A pair's answer by lens; lens: the one that the path names."""
-        allowed = QUERY_PARAMETERS if lens is None else tuple(n for n in QUERY_PARAMETERS if n != "lens")
-        found = parameters(request.scope, allowed)
         question = question_of(found, lens)
         await await_seq(self._node, found)
         told = self._node.ask_view(question)  # a few gets: not worth a thread
@@ -82,17 +114,15 @@ class Queries:
             told = await self._on_thread(partial(self._node.ask, question))
         return self._answer(request, told)
 
-    async def compare(self, request: Request) -> Response:
+    async def compare(self, _request: Request, found: dict[str, str]) -> Response:
         """Several lenses over one set of claims."""
-        found = parameters(request.scope, COMPARE_PARAMETERS)
         question = question_of(found)
         await await_seq(self._node, found)
         lenses = names_in(found, "lenses")
         return answer(self._node, await self._on_thread(partial(self._node.ask_compare, question, lenses)), read=True)
 
-    async def history(self, request: Request) -> Response:
+    async def history(self, request: Request, found: dict[str, str]) -> Response:
         """How a pair's answer moved."""
-        found = parameters(request.scope, HISTORY_PARAMETERS)
         turns = parse_count("limit", found.pop("limit", "100"))
         question = question_of(found | {"subject": request.path_params["subject"]})
         await await_seq(self._node, found)

@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from cortex import CortexError
-from episteme.api import IngestResult, IngestSummary, Receipt
 from episteme.config import ServerConfig
 from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded, TooLarge
 from episteme.gate import split_lines
 from episteme.node import Node
+from episteme.receipts import IngestResult, IngestSummary, IngestTotal, Receipt
+from episteme.server.endpoints import NDJSON, Body, Endpoint, Handle, Reply
 from episteme.server.mailbox import Mailbox
 from episteme.server.problems import on_error, rate_limit
 from episteme.server.wire import answer, applied, parameters, positions, raw_answer, read_body, wait_of
@@ -37,7 +38,22 @@ _STATUS_BY_RECEIPT = {
     "duplicate": HTTPStatus.OK,
     "applied": HTTPStatus.CREATED,
 }
-_NDJSON = "application/x-ndjson"
+_WRITE_CODES: Final = (
+    "malformed",
+    "invalid-field",
+    "unknown-kind",
+    "invalid-signature",
+    "wrong-audience",
+    "key-revoked",
+    "quota-exceeded",
+    "too-large",
+    "unsupported-media",
+    "request-timeout",
+    "overloaded",
+    "not-ready",
+    "log-failed",
+    "disk-full",
+)
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -51,9 +67,21 @@ class Writes:
         self._mailbox = Mailbox()
         self._threads = ThreadPoolExecutor(config.ingest_threads, thread_name_prefix="ingest")
 
-    def routes(self) -> list[Route]:
-        """The routes that are not for one envelope."""
-        return [Route("/v1/ingest", self.ingest, methods=["POST"])]
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint."""
+        return [
+            *(_envelope_endpoint(path, kind, self._handle_envelope) for path, kind in ENVELOPE_KINDS.items()),
+            Endpoint(
+                path="/v1/ingest",
+                method=HTTPMethod.POST,
+                handle=self.ingest,
+                summary="Write many envelopes of any kind, a line each.",
+                replies=(Reply(IngestResult | IngestTotal, "A result for each line, then the totals.", 200, NDJSON),),
+                scope="write",
+                body=Body(SignedEvent, NDJSON),
+                codes=_WRITE_CODES,
+            ),
+        ]
 
     def close(self) -> None:
         """Wait for ingests in flight."""
@@ -67,6 +95,9 @@ class Writes:
             response = await on_error(Request(scope), error)
             response.headers.update(positions(self._node, read=False))
         await response(scope, receive, send)
+
+    async def _handle_envelope(self, request: Request, _found: dict[str, str]) -> Response:
+        return await self._submit(request.scope, request.receive)
 
     async def _submit(self, scope: Scope, receive: Receive) -> Response:
         """Answered after the fsync, or with wait once it is readable."""
@@ -95,9 +126,8 @@ class Writes:
         except CortexError:
             return False
 
-    async def ingest(self, request: Request) -> Response:
+    async def ingest(self, request: Request, _found: dict[str, str]) -> Response:
         """Many envelopes, a line each; the whole body is read before the first answer."""
-        parameters(request.scope, ())
         if self._ingesting >= self._config.ingest_bodies_max:
             raise Overloaded(f"{self._ingesting} ingests are running", retry_after_s=1)
         self._ingesting += 1
@@ -108,14 +138,14 @@ class Writes:
             answered = await loop.run_in_executor(self._threads, self._ingest_body, body)
         finally:
             self._ingesting -= 1
-        return raw_answer(self._node, answered, media_type=_NDJSON)
+        return raw_answer(self._node, answered, media_type=NDJSON)
 
     def _ingest_body(self, body: bytes) -> bytes:
         lines = list(split_lines(body))
         if len(lines) > self._config.ingest_lines_max:
             raise TooLarge(f"the body has {len(lines)} lines; at most {self._config.ingest_lines_max} are taken")
         results = self._node.ingest_lines(lines, "ingest")
-        return _encode_lines([*results, {"summary": summarize(results)}])
+        return _encode_lines([*results, IngestTotal(summarize(results))])
 
 
 def summarize(results: Sequence[IngestResult]) -> IngestSummary:
@@ -126,6 +156,24 @@ def summarize(results: Sequence[IngestResult]) -> IngestSummary:
         accepted=statuses.count("accepted"),
         duplicate=statuses.count("duplicate"),
         refused=statuses.count("refused"),
+    )
+
+
+def _envelope_endpoint(path: str, kind: str | None, handle: Handle) -> Endpoint:
+    return Endpoint(
+        path=path,
+        method=HTTPMethod.POST,
+        handle=handle,
+        summary=f"Write one {kind or 'event of any kind'}.",
+        replies=(
+            Reply(Receipt, "It is on the disk.", HTTPStatus.ACCEPTED),
+            Reply(Receipt, "Nothing new was said; seq is where it stood first.", HTTPStatus.OK),
+            Reply(Receipt, "With wait: it is on the disk and readable.", HTTPStatus.CREATED),
+        ),
+        scope="write",
+        parameters=("wait",),
+        body=Body(SignedEvent),
+        codes=_WRITE_CODES,
     )
 
 
