@@ -5,7 +5,7 @@ Source: docs/operations.md, "Settings".
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -60,13 +60,30 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT  # 0: any free one, printed at the start
-    public: bool = False  # an address that is not loopback is refused without it: there are no tokens yet
+    # Who may ask.  Writes prove themselves by their signatures besides.
+    tokens_required: bool | None = None  # whether everybody needs an API token; None: only if not on loopback
+    public: bool = False  # an address that is not loopback is refused without it while there are no tokens
+    allowed_hosts: tuple[str, ...] = ()  # names in Host besides loopback ones; on another address none given: any
+    cors_origins: tuple[str, ...] = ()  # whose pages may read answers; "*": anybody's
     quotas: bool | None = None  # whether writers pay tokens; None: only if the address is not loopback
-    ingest_bytes_max: int = 16 * 1024 * 1024
+    # What one connection may take, and how long.
+    header_bytes_max: int = 32 * 1024  # request line and headers
+    header_s_max: float = 10.0  # from the first byte, or from the connection, to the end of the headers
+    idle_s_max: float = 75.0  # between two requests of one connection
+    body_s_max: float = 30.0  # how long a body may take: a slow one must not keep its place
+    connections_max: int = 4096
+    connections_per_address_max: int | None = None  # None: as many as connections_max
+    streams_max: int = 1024  # tails and long polls at a time
+    stream_idle_s: float = 15.0  # a tail that has nothing to say says so, so that both ends know
+    stream_write_s_max: float = 60.0  # how long a reader of a tail may take nothing
+    ingest_bytes_max: int = 16 * 1024 * 1024  # decoded, if it came compressed
     ingest_lines_max: int = 10_000
     ingest_bodies_max: int = 16  # read or waiting at a time: each holds up to its whole body in memory
     ingest_threads: int = 4
-    body_s_max: float = 30.0  # how long a body may take: a slow one must not keep its place
+    compress_bytes_min: int = 1024  # smaller answers cost more to compress than to send
     read_threads: int = 4  # full reads run off the event loop
     drain_s: int = 10  # how long SIGTERM waits for requests in flight
-    connections_max: int = 4096
+    # What the process says of itself on stderr.
+    log_format: Literal["human", "json"] = "human"
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    access_log: bool = False  # a line for each request
