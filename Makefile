@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 DATA   ?= ./episteme-data
 HOST   ?= 127.0.0.1
 PORT   ?= 18180
+JOBS   ?= auto
 
 .PHONY: serve test check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long clean help
 
@@ -14,8 +15,8 @@ help:  ## list the targets
 serve: $(VENV)/.runtime  ## install if needed, then serve on 127.0.0.1:18180 from ./episteme-data
 	@exec $(BIN)/episteme serve --data $(DATA) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev  ## run every test
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## run every test, on as many cores as there are (JOBS=1 for one)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -49,7 +50,7 @@ bench-accuracy: $(VENV)/.dev  ## measure how often each lens is right, on real c
 test-lowest:  ## the suite with the oldest dependencies that pyproject.toml admits
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --constraint tests/constraints-lowest.txt --editable '.[dev]'
-	.venv-lowest/bin/python -m pytest $(ARGS)
+	.venv-lowest/bin/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 setup: $(VENV)/.dev  ## make .venv with everything that developers need
 

@@ -85,6 +85,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return Sample(folder, content, frames)
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A garbled mark is looked at again after a pause, for a writer may be at it; here nobody is."""
+    monkeypatch.setattr("wal.viewing._MARK_PAUSE_S", 0)
+
+
 def kind_of(sample: Sample, name: str) -> str:
     if name.endswith(".redex"):
         return "active" if name == sample.active else "sealed"
