@@ -96,6 +96,10 @@ class Completion:
             following.release()
 
 
+DONE: Final = Completion()  # what waits for nothing
+DONE.finish(None)
+
+
 class CommitGroup:
     """Frames that are written together, and become durable together or fail together."""
 

@@ -2,22 +2,23 @@
 
 Owns: seqs, times and the chain of what is appended.  Refuses: to show a frame
 or to resolve a ticket before what it promises holds; to go on after a failed
-write or fsync.  A thread that waits commits in the idle committer's stead, but
+write or fsync, but for a write that only lacked room, and then not before it is
+resumed: whoever remembers what he appended must forget it first.  A thread that
+waits commits in the idle committer's stead, but
 never the main thread: there Ctrl-C could come between a write and its fsync.
 Whatever Ctrl-C can interrupt changes state by one assignment, or not at all.
 """
 
-import errno
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
-from wal.commit import CommitGroup, Completion, Ticket
+from wal.commit import DONE, CommitGroup, Completion, Ticket
 from wal.encoding import encode_run
-from wal.errors import DiskFull, Fenced, LogBusy, LogClosed, LogError, LogFailed, LogFull, SeqConflict
+from wal.errors import LogBusy, LogClosed, LogError, LogFull, SeqConflict
+from wal.failing import failure_of
 from wal.format import (
     FLAG_MORE,
     FLAG_NONE,
@@ -63,8 +64,7 @@ class GroupCommitter:
         self._syncs_always = options.durability == "durable"
         self._bytes_max = options.pending_bytes_max
         self._lock = threading.Lock()  # guards what is appended and not yet taken by a commit
-        end = writer.contents.end
-        self._head: Head = (CommitGroup(end.seq), 0, 0, end.seq, end.time, end.chain or 0)
+        self._head = self._new_head()
         self._committing: CommitGroup | None = None
         self._turn = threading.Lock()  # whoever holds it commits
         self._turn_holder: int | None = None  # thread
@@ -163,6 +163,12 @@ class GroupCommitter:
             finally:
                 self._turn.release()
 
+    def resume(self) -> None:
+        """Take appends again after a failure that is resumable; nothing of what was refused is there."""
+        with self._lock:
+            if self.failure is not None and self.failure.resumable:
+                self.failure = None
+
     def close(self) -> None:
         """Take no more, commit and sync what is pending.
 
@@ -234,10 +240,10 @@ class GroupCommitter:
             if committing is not None and (self._syncs_always or committing.must_sync):
                 return committing.synced
             group.must_sync = not all_synced
-            return _DONE if all_synced else group.synced
+            return DONE if all_synced else group.synced
         if not all_synced:
             group.sync_within(level)
-        return _DONE if committing is None else committing.written
+        return DONE if committing is None else committing.written
 
     def _await_room(self, makes_room: Completion, waiting_bytes: int, deadline_s: float | None) -> float:
         """Wait until the group that is full was written; give the time by which there must be room."""
@@ -358,36 +364,31 @@ class GroupCommitter:
 
     def _fail(self, error: BaseException) -> None:
         """Refuse work from now on, cut off what may be half written, and tell all who wait."""
-        failure = _failure_of(error, self._writer.path)
-        with self._lock:
+        path = self._writer.path
+        failure = failure_of(error, path, can_go_on=True)
+        if not failure.resumable:
             self.failure = failure
-            groups = [group for group in (self._committing, self._head[0]) if group is not None]
-            self._committing = self._sync_due_s = None
         try:
             self._writer.cut_back(keep_unsynced=self._durability == "os")
         except OSError as second:
+            failure = failure_of(error, path, can_go_on=False)
             failure.add_note(f"the undurable tail could not be cut: {second}")
-        _LOGGER.error("%s", failure, exc_info=error)
         self._show_committed()
+        with self._lock:
+            groups = [group for group in (self._committing, self._head[0]) if group is not None]
+            self._committing = self._sync_due_s = None
+            self._head = self._new_head()
+            self.failure = failure
+        if failure.resumable:
+            _LOGGER.warning("%s", failure)
+        else:
+            _LOGGER.error("%s", failure, exc_info=error)
         for group in groups:
             group.written.finish(failure)
             group.synced.finish(failure)
 
-
-def _done() -> Completion:
-    completion = Completion()
-    completion.finish(None)
-    return completion
-
-
-_DONE: Final = _done()
-
-
-def _failure_of(error: BaseException, path: Path) -> LogFailed:
-    if isinstance(error, Fenced):
-        return error
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    cause = (isinstance(error, OSError) and error.strerror) or error
-    failure = (DiskFull if full else LogFailed)(f"{path}: {cause}; reopen the log to go on")
-    failure.__cause__ = error
-    return failure
+    def _new_head(self) -> Head:
+        """Where the next append goes when nothing waits: behind what is written."""
+        segments, end = self._writer.contents
+        # A segment without a frame may have been begun for frames of a later time than those before it.
+        return CommitGroup(end.seq), 0, 0, end.seq, max(end.time, segments[-1].start.time), end.chain or 0

@@ -8,6 +8,7 @@ class LogError(Exception):
     """The parent of all that this package raises."""
 
     code = "log-error"
+    resumable = False  # whether a log that refuses work for it can go on without being reopened
 
     def again(self) -> "LogError":
         """A copy to raise: one that is raised many times would gather the places of all."""
@@ -40,15 +41,23 @@ class LogClosed(LogError):
 
 
 class LogFailed(LogError):
-    """A write or an fsync failed; the log refuses work until it is reopened."""
+    """A write or an fsync failed; the log refuses work until it is reopened, or resumed if it is resumable."""
 
     code = "log-failed"
 
 
 class DiskFull(LogFailed):
-    """The write failed for want of space."""
+    """A write found no room; nothing of it is in the log."""
 
     code = "disk-full"
+    resumable = True
+
+
+class OutOfHandles(LogFailed):
+    """A write found no file handle, which a new segment needs; nothing of it is in the log."""
+
+    code = "out-of-handles"
+    resumable = True
 
 
 class Forked(LogFailed):

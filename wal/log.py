@@ -2,7 +2,8 @@
 
 Owns: the order of frames and their durability.  Refuses: to show a frame, or
 to resolve a ticket, before what the log promises holds; to drop anything at
-open but a torn tail; to go on after a failed write or fsync.  Invariant: seqs
+open but a torn tail; to go on after a failed fsync, or a write that failed
+for any other reason than room.  Invariant: seqs
 have no gap and are never used twice; times grow.
 
 Source: docs/format-log.md.
@@ -24,7 +25,7 @@ from wal.opening import Opened, Origin, first_origin, open_folder
 from wal.options import Durability, LogOptions
 from wal.readable import ReadableLog
 from wal.recovery import Progress, TornTail
-from wal.writer import Writer
+from wal.writer import Observer, Writer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -131,13 +132,18 @@ class FileLog(ReadableLog):
 
     @property
     def ended(self) -> bool:
-        """Whether the log was closed or has failed: no frame will come after those that are visible."""
-        return self._closed or self._committer.failure is not None
+        """Whether the log was closed or has failed for good: no frame will come after those that are visible."""
+        failure = self._committer.failure
+        return self._closed or (failure is not None and not failure.resumable)
 
     @property
     def failure(self) -> LogError | None:
         """Why the log refuses work, if it does."""
         return self._committer.failure
+
+    def observe(self, observer: Observer | None) -> None:
+        """Have somebody told of every write and every fsync, in the thread that does them."""
+        self._writer.observer = observer
 
     def append(self, payload: bytes, kind: int, *, durability: Durability | None = None) -> Ticket:
         """Append one frame; see wal.protocol.Log.append_many."""
@@ -180,6 +186,10 @@ class FileLog(ReadableLog):
         """A ticket that resolves when all that was appended so far is durable; its seqs are none."""
         return self._committer.append((), FLAG_NONE, durability)
 
+    def resume(self) -> None:
+        """See wal.protocol.Log."""
+        self._committer.resume()
+
     def close(self) -> None:
         """Commit what is pending, then give the folder back.  A second call does nothing."""
         with self._closing_lock:  # a second call returns when the folder is free, not before
@@ -189,7 +199,7 @@ class FileLog(ReadableLog):
                 try:
                     self._show(None)
                 finally:
-                    self._writer.close(clean=self.failure is None)
+                    self._writer.close(clean=self.failure is None or self.failure.resumable)
 
     def leave_to_parent(self) -> None:
         """In a child after a fork: the log is its parent's, and every handle is let go without a trace."""

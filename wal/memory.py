@@ -12,9 +12,9 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
-from wal.commit import Completion, Ticket
+from wal.commit import DONE, Ticket
 from wal.errors import FutureSeq, LogClosed, LogError, PayloadTooLarge, SeqConflict, Truncated, WrongLog
 from wal.format import (
     FLAG_MORE,
@@ -30,9 +30,6 @@ from wal.format import (
 from wal.options import Durability, LogOptions, Retention, check_durability, check_options
 from wal.protocol import Cursor, Position
 from wal.tail import Subscription
-
-_DONE: Final = Completion()
-_DONE.finish(None)
 
 
 @dataclass(slots=True)
@@ -94,6 +91,9 @@ class MemoryLog:
 
     def barrier(self, *, durability: Durability | None = None) -> Ticket:
         return self._append((), FLAG_NONE, durability)
+
+    def resume(self) -> None:
+        """There is nothing that could run out."""
 
     def read_from(self, position: Position, *, count_max: int, bytes_max: int) -> list[Frame]:
         with self._changed:
@@ -159,7 +159,7 @@ class MemoryLog:
             first_seq = self.next_seq
             if expected is not None and expected != first_seq:
                 raise SeqConflict(expected, first_seq)
-            ticket = Ticket(first_seq, first_seq + len(items) - 1, _DONE)
+            ticket = Ticket(first_seq, first_seq + len(items) - 1, DONE)
             if not items:
                 return ticket
             self._keep(self._frames_of(items, flag))

@@ -1,6 +1,6 @@
 """What the opener of a log may choose: bounds, durability, retention."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 _WAIT_S_MAX: Final = 86_400
 SEGMENT_BYTES_MAX: Final = 2**32  # what a reader may have to walk when an index is lost
@@ -33,12 +33,14 @@ class Retention(NamedTuple):
 class LogOptions(NamedTuple):
     """Bounds of a log, and what its tickets mean."""
 
-    segment_bytes: int = 64 * 1024 * 1024  # what is walked at open if the index is lost: well under a second
-    pending_bytes_max: int = 64 * 1024 * 1024  # what may wait for the disk before appends are refused or block
-    reserve_bytes: int = 256 * 1024  # space ahead: an fsync that need not grow the file is faster; 0: none
+    segment_bytes: Annotated[int, "what is walked at open if the index is lost: well under a second"] = 64 * 1024 * 1024
+    pending_bytes_max: Annotated[int, "what may wait for the disk before appends are refused or block"] = (
+        64 * 1024 * 1024
+    )
+    reserve_bytes: Annotated[int, "space ahead: an fsync that need not grow the file is faster; 0: none"] = 256 * 1024
     durability: Durability = "durable"
-    when_full: WhenFull = "raise"
-    full_wait_s: float = 30.0  # how long an append that blocks waits for room before it is refused after all
+    when_full: Annotated[WhenFull, "what becomes of an append that finds too much waiting for the disk"] = "raise"
+    full_wait_s: Annotated[float, "how long an append that blocks waits for room before it is refused after all"] = 30.0
     retention: Retention = Retention()
 
 

@@ -137,5 +137,14 @@ class Log(LogReader, Protocol):
         Raises: ValueError; LogFailed; LogClosed.
         """
 
+    def resume(self) -> None:
+        """Take appends again after a failure that is `resumable`; else nothing happens.
+
+        Such a failure (no room, no file handle) has refused all that waited for the disk: their tickets tell,
+        nothing of it is in the log, and next_seq is durable_end, or what is written in a log that syncs later.
+        Until this is called every append and every barrier raises it, so that who remembers what was appended
+        can forget it first.
+        """
+
     def close(self) -> None:
         """Commit what is pending, then give everything back.  A second call does nothing."""

@@ -65,7 +65,7 @@ class Reading:
         while seq < contents.end.seq and len(frames) < count_max and left > 0:
             try:
                 found = self._segment(contents, seq, count_max - len(frames), left)
-            except (FileNotFoundError, Corrupt):
+            except (FileNotFoundError, Corrupt, Truncated):
                 if frames:
                     return frames  # the next read will meet it
                 raise

@@ -129,7 +129,7 @@ class Redex:
         options = self._options if options is None else options
         with self._turn(name) as slot:
             log = slot.log
-            if log is None or log.ended:
+            if log is None or log.ended or log.failure is not None:
                 slot.close()
                 return slot.put(self._opened(folder, options))
             if log.options != options:

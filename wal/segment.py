@@ -10,6 +10,7 @@ from typing import Any, Final
 from blake3 import blake3
 
 from wal.errors import Corrupt, UnsupportedFormat
+from wal.failing import syncing
 from wal.files import Files
 from wal.format import (
     FOOTER_BYTES,
@@ -116,9 +117,11 @@ def create_segment(files: Files, folder: Path, header: SegmentHeader) -> tuple[S
     handle = files.create(temporary)
     try:
         files.write(handle, encode_header(header), 0)
-        files.sync(handle)
+        with syncing():
+            files.sync(handle)
         files.rename(temporary, path)
-        files.sync_folder(folder)
+        with syncing():
+            files.sync_folder(folder)
     except BaseException:
         files.close(handle)
         raise

@@ -5,17 +5,19 @@ lets go.  Knows no threads: its log calls it from one at a time.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 from blake3 import blake3
 
 from wal.commit import CommitGroup
 from wal.errors import Fenced
+from wal.failing import syncing
 from wal.files import Files
-from wal.format import FRAME, VERSION, Footer, SegmentHeader, encode_footer, encode_header
+from wal.format import FRAME, VERSION, Footer, SegmentHeader, encode_footer, encode_header, wall_ms
 from wal.index import STRIDE, Covered, SparseIndex
 from wal.mark import NAME as MARK_NAME
 from wal.mark import Mark, encode_mark
@@ -26,7 +28,18 @@ from wal.retention import expired
 from wal.scan import Place, walk
 from wal.segment import INDEX_SUFFIX, Segment, create_segment, write_index
 
+_CLOCK_SLACK_MS: Final = 1000  # a clock that is steered does not jump that far
 _LOGGER = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Who is told what the disk did and how long it took; must be quick, and must not raise."""
+
+    def wrote(self, frame_count: int, size_bytes: int, seconds: float) -> None:
+        """A group of frames was written, and is not durable yet."""
+
+    def synced(self, seconds: float) -> None:
+        """An fsync of the segment has ended well."""
 
 
 class Writer:
@@ -39,6 +52,7 @@ class Writer:
         recovered = opened.recovered
         self.contents = Contents(recovered.segments, recovered.end)  # all that is written
         self.synced = self.contents  # all that is on the disk
+        self.observer: Observer | None = None
         self._files = files
         self._folder = folder
         self._options = options
@@ -52,6 +66,7 @@ class Writer:
         self._reserved_to = files.size(recovered.handle)
         self._replica = opened.owner is not None
         self._sync_failed = False
+        self._told_clock = False
         self._expired: deque[Segment] = deque()  # not shown any more, and not removed yet
         self._mark_handle = files.open_or_create(folder / MARK_NAME)
         try:  # durable once: from now on there is a mark, if an old one
@@ -69,7 +84,7 @@ class Writer:
     def write(self, group: CommitGroup) -> None:
         """Write a group behind what is there, in a new segment if it does not fit.  Not durable.
 
-        Raises: Fenced; OSError.
+        Raises: Fenced; OSError, SyncFailed if it was an fsync.  After cut_back nothing of it is there.
         """
         if not self.owns_folder():
             raise Fenced(f"{self._folder}: the lock file was removed or replaced; another writer may have the log")
@@ -77,27 +92,49 @@ class Writer:
             self._roll(group)
         if self._replica:  # so that what follows is known as not acknowledged
             self._publish()
-            self._files.sync(self._mark_handle)
+            with syncing():
+                self._files.sync(self._mark_handle)
         segments, start = self.contents
         data = b"".join(group.parts)
+        started_s = time.perf_counter()
         self._files.write(self._handle, data, start.offset)
+        if self.observer is not None:
+            self.observer.wrote(len(group.parts) // 2, len(data), time.perf_counter() - started_s)
+        self._compare_clock(group.time)
         end = Place(start.offset + len(data), group.end_seq, group.chain, group.time)
         self._reserve(end.offset, len(data))
         _note(segments[-1].index, group, start.offset)
         self._hasher.update(data)
         self.contents = Contents(segments, end)
 
+    def _compare_clock(self, time_: int) -> None:
+        """Say so, once each time, when frames bear times that the clock has not reached: it was stepped back."""
+        ahead_ms = wall_ms(time_) - self._clock_ms()
+        if ahead_ms <= _CLOCK_SLACK_MS:
+            self._told_clock = False
+        elif not self._told_clock:
+            self._told_clock = True
+            _LOGGER.warning(
+                "%s: the clock is %s s behind the log's last time; times go on from that one",
+                self._folder,
+                ahead_ms // 1000,
+            )
+
     def sync(self) -> None:
         """All that was written is on the disk on return.
 
-        Raises: OSError.
+        Raises: SyncFailed.
         """
         contents = self.contents
+        started_s = time.perf_counter()
         try:
-            self._files.sync(self._handle)
+            with syncing():
+                self._files.sync(self._handle)
         except BaseException:
             self._sync_failed = True
             raise
+        if self.observer is not None:
+            self.observer.synced(time.perf_counter() - started_s)
         self.synced = contents
         self.tell_readers()
 
@@ -124,6 +161,7 @@ class Writer:
         kept = self.synced if self._sync_failed and not keep_unsynced else self.contents
         if kept.segments[-1].footer is None:  # behind a footer there is nothing
             self._files.truncate(self._handle, kept.end.offset)
+            self._reserved_to = kept.end.offset
         self._files.sync(self._handle)
         if not self._sync_failed:
             self.synced = kept
@@ -199,7 +237,8 @@ class Writer:
         footer = Footer(end.offset, count, first_time, end.time, self._hasher.digest(), end.chain or 0)
         if segment.header.version > 1:
             files.write(handle, encode_footer(footer), end.offset)
-            files.sync(handle)
+            with syncing():
+                files.sync(handle)
         segment.footer = footer
         try:
             write_index(files, segment, Covered(end, footer.digest))

@@ -100,6 +100,7 @@ class History:
         self._asked_ms: dict[int, int] = {}  # the earliest time that the frame of a seq may bear
         self._latest: dict[int, bytes] = {}  # what was asked last of each seq
         self._durable: dict[int, Kept] = {}
+        self._refused: list[tuple[bytes, int]] = []  # payloads that the log went on without, and from when on
         self._given: list[Kept] = []  # what the system has, until a failure cuts it off
         self._epochs: list[tuple[int, int]] = []
         self._floors: list[tuple[int, int]] = []
@@ -148,7 +149,15 @@ class History:
     def note_ticket(self, ticket: Ticket, seqs: range, *, durable: bool) -> None:
         """In the committing thread, before it goes on: so the count of operations is exact."""
         keep = self._keep_all if durable else self._give
-        ticket.on_done(lambda error: None if error else keep(seqs))
+        asked = [self._latest[seq] for seq in seqs] if self.source is None else []
+
+        def done(error: LogError | None) -> None:
+            if error is None:
+                keep(seqs)
+            elif error.resumable:
+                self._refused += [(payload, self._count) for payload in asked]
+
+        ticket.on_done(done)
 
     def note_rest(self, log: FileLog) -> None:
         """The disk is at rest: what retention has let go is gone for good, unless a removal failed."""
@@ -171,6 +180,9 @@ class History:
         assert [frame.seq for frame in frames] == list(range(first_seq, opened.next_seq))
         for frame in frames:
             assert frame.payload in self._asked[frame.seq], f"seq {frame.seq} was never appended so"
+        payloads = {frame.payload for frame in frames}
+        for payload, from_count in self._refused:
+            assert count < from_count or payload not in payloads, f"{payload[:20]!r} was refused and is there"
         kept = list(self._durable.values()) + (self._given if model == "killed" else [])
         for seq, payload, from_count, to_count in kept:
             if from_count <= count < to_count:

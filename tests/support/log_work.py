@@ -5,6 +5,7 @@ a group gathers while the one before it is held at the disk, and an action ends
 when the disk is at rest.
 """
 
+import errno
 import random
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -32,6 +33,7 @@ RETENTIONS: Final = (
 ROLL_APPENDS_MAX: Final = 10  # that many appends fill a segment, all but surely
 SOURCE_APPENDS: Final = 80  # a replica that has copied all of them has nothing more to do
 CLOSE_FAULTS: Final = ("truncate", "sync", "replace", "publish")
+ERRORS: Final = (errno.EIO, errno.ENOSPC, errno.ENOSPC)  # of a write: the end of the log, or a refusal
 OPEN_FAULTS: Final = ("write", "sync", "create", "rename", "sync_folder", "truncate", "open_or_create", "publish")
 
 
@@ -106,7 +108,7 @@ def random_payloads(generator: random.Random, sizes: Sizes, number: int) -> list
     ]
 
 
-# An action ends with its tickets resolved, or with LogFailed; then the log is closed and opened again.
+# An action ends with its tickets resolved, or with LogFailed; then the log is resumed, or closed and opened again.
 Action = Callable[[Work], None]
 
 
@@ -137,20 +139,23 @@ def append_in_groups_that_fail(work: Work) -> None:
     """One of the next calls fails, which is in the first group, the second, a roll between, or nowhere."""
     operation = work.generator.choice(["write", "sync"])
     if operation == "write":
-        work.files.fail("write", written_bytes=work.generator.choice([0, 20, 600]))
+        error, written_bytes = work.generator.choice(ERRORS), work.generator.choice([0, 20, 600])
+        work.files.fail("write", at=work.generator.choice([1, 2]), error=error, written_bytes=written_bytes)
     wait_all(append_held(work, fail=None if operation == "write" else operation))
 
 
 def append_until_a_roll_fails(work: Work) -> None:
     """The new segment stays half made, or whole under a name that is not durable."""
-    work.files.fail(work.generator.choice(["create", "rename", "sync_folder"]))
+    operation = work.generator.choice(["create", "rename", "sync_folder"])
+    work.files.fail(operation, error=work.generator.choice(ERRORS))
     for _ in range(ROLL_APPENDS_MAX):
         work.append().wait(WAIT_S)
 
 
 def append_and_fail_to_cut(work: Work) -> None:
     """The write is torn, and so is the attempt to tidy up: the next opening finds the tail."""
-    work.files.fail("write", written_bytes=work.generator.choice([20, 100, 600]))
+    error, written_bytes = work.generator.choice(ERRORS), work.generator.choice([20, 100, 600])
+    work.files.fail("write", error=error, written_bytes=written_bytes)
     work.files.fail("truncate")
     work.append().wait(WAIT_S)
 
@@ -243,7 +248,7 @@ def work(
 
 
 def act(work: Work, count: int) -> None:
-    """Some actions, up to the first that fails the log."""
+    """Some actions, up to the first that ends the log; one that it refuses is not the last."""
     actions = FAULTY_ACTIONS if work.history.kind.faults else ACTIONS
     for _, action in work.generator.choices(actions, [weight for weight, _ in actions], k=count):
         since_count = len(work.files.operations)
@@ -255,6 +260,7 @@ def act(work: Work, count: int) -> None:
             work.rest()
             work.files.forgive()
         work.history.note_rest(work.log)
+        work.log.resume()
         if work.log.failure is not None:
             work.history.note_failure(since_count)
             return
