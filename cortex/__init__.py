@@ -34,9 +34,10 @@ from cortex.models.refusals import (
     TaskNotFound,
     UnsupportedEvent,
 )
+from cortex.options import RunnerOptions
 from cortex.progress import Progress
 from cortex.retries import Retried
-from cortex.runner import Commit, Runner, RunnerOptions
+from cortex.runner import Commit, Runner
 from cortex.snapshots import Manifest, SavedSnapshot, read_snapshot, restore_snapshot
 from cortex.state import State, StateOptions
 from cortex.tasks import Task, TaskQuery, Tasks

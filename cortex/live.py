@@ -20,7 +20,8 @@ from cortex.fold import Fold
 from cortex.folders import remove_tree
 from cortex.generations import Generations
 from cortex.holding import Holding
-from cortex.runner import Commit, Runner, RunnerOptions
+from cortex.options import RunnerOptions
+from cortex.runner import Commit, Runner
 from cortex.snapshots import OpenStore
 from cortex.watermark import Watermark
 from stores import KV, MetaStore, Snapshot, StoreClosed, state_digest
@@ -90,7 +91,8 @@ class Live(Generic[Event]):
         self._generations = generations
         self._path = path
         self._holding = self._retiring = Holding(store)
-        self._on_commit = on_commit
+        self._tell_commit = on_commit
+        self.observer: Callable[[int], None] | None = None  # told how many events a commit has folded
         self._started = False
         self._rebuilding = threading.Lock()
         self.closing = threading.Event()
@@ -99,8 +101,9 @@ class Live(Generic[Event]):
         self._on_end = on_end
         self._on_swap = on_swap
         self.outdated = _is_outdated(store, work)  # made by other versions of the folds: read, but not folded on
-        self.runner = None if self.outdated else work.runner(store, None, on_commit)
+        self.runner = None if self.outdated else work.runner(store, None, self._on_commit)
         self.watermark = self.runner.watermark if self.runner else Watermark(_cursor(store))
+        self._observed_seq = self.watermark.seq
         self.watermark.on_end(on_end)
         self.work = work._replace(start=_start(store))  # what the store began with decides
 
@@ -193,6 +196,13 @@ class Live(Generic[Event]):
             if self.store is not store:
                 store.close()
             raise
+
+    def _on_commit(self, commit: Commit) -> None:
+        """In the committing thread."""
+        self._tell_commit(commit)
+        if self.observer is not None and commit.cursor > self._observed_seq:
+            self.observer(commit.cursor - self._observed_seq)
+        self._observed_seq = commit.cursor
 
     def _retire(self, path: Path, old: Holding) -> None:
         """Close and remove what was replaced; a folder that cannot go now goes at the next opening."""

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from stores import StoreFull
+
 RATE_WINDOW_S: Final = 10.0  # "of late": long enough to be steady, short enough to show a stall
 _SAMPLE_COUNT: Final = 50  # within the window
 
@@ -17,6 +19,7 @@ class Progress(NamedTuple):
     lag: int  # durable events that are not applied yet
     batches: int  # commits of events since the runner was made
     events_per_s: float  # over the last RATE_WINDOW_S, or since the runner was made
+    pause: StoreFull | None = None  # why it stands still until there is room on the disk, if it does
 
 
 class Meter:

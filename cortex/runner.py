@@ -13,16 +13,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from cortex.applying import Applier, Poison, is_of_the_event
 from cortex.binding import bind_to, mark_of
 from cortex.errors import CortexError, FoldClosed, FoldStopped
 from cortex.fold import Fold
+from cortex.options import RunnerOptions, check_options
 from cortex.progress import Meter, Progress
 from cortex.retries import Retried, Retry, RetryQueue
 from cortex.watermark import Watermark
-from stores import KV, Batch, DeadLetter, DeadLetterWriter, MetaWriter, Reader, Staging, reason_of
+from stores import KV, Batch, DeadLetter, DeadLetterWriter, MetaWriter, Reader, Staging, StoreFull, reason_of
 from wal import Corrupt, Frame, FutureSeq, Log, LogError, Truncated
 
 Event = TypeVar("Event")
@@ -30,20 +31,6 @@ Event = TypeVar("Event")
 RETRY_WAIT_S: Final = 60.0  # how long retry waits for the committing thread
 _LETTERS_SAID: Final = 10
 _LOGGER = logging.getLogger(__name__)
-
-
-class RunnerOptions(NamedTuple):
-    """Bounds of a batch, and what becomes of an event that cannot be applied."""
-
-    batch_count_max: int = 4096  # in a backlog: the fewer commits, the fewer fsyncs; above it caches are missed
-    batch_bytes_max: int = 4 * 1024 * 1024  # of payloads: bounds memory where events are large
-    poll_s: float = 0.5  # how soon a stopped log is noticed; new events wake the runner at once
-    # Under load the least time from one commit to the next: more events share a commit's fsyncs.  After
-    # a pause of that length, or when somebody waits for an event, it is applied at once.
-    commit_interval_s: float = 0.01
-    batch_count_min: int = 1024  # without a backlog: one commit holds up a few tens of milliseconds
-    on_error: Literal["halt", "dead-letter"] = "halt"
-    dead_letters_max: int = 10_000  # by then it is not the event but the fold that is at fault
 
 
 class Commit(NamedTuple):
@@ -78,7 +65,7 @@ class Runner(Generic[Event]):
         Raises: WrongLog; FoldVersionChanged; EventsGone if the log no longer has what comes next; ValueError
         for bad options, folds of one name, or a start that the log has not reached; StoreError.
         """
-        self._options = _checked(options)
+        self._options = check_options(options)
         self._applier = Applier(folds, decode)
         self._log = log
         self._store = store
@@ -90,6 +77,7 @@ class Runner(Generic[Event]):
         self._stopping = threading.Event()
         self._wake = threading.Event()  # there may be something to do
         self._pausing = False
+        self.pause: StoreFull | None = None  # while the fold stands still, for want of room on the disk
         self._count = self._count_min = min(options.batch_count_min, options.batch_count_max)
         self._thread: threading.Thread | None = None
         cursor = bind_to(log, store, self._applier.versions, start)
@@ -112,7 +100,9 @@ class Runner(Generic[Event]):
     def progress(self) -> Progress:
         """Where the runner stands."""
         applied, end = self.watermark.seq, self._log.durable_end
-        return Progress(applied, end, max(0, end - applied), self._meter.batches, self._meter.events_per_s())
+        return Progress(
+            applied, end, max(0, end - applied), self._meter.batches, self._meter.events_per_s(), self.pause
+        )
 
     def start(self) -> None:
         """Begin to follow the log; once only."""
@@ -254,6 +244,9 @@ class Runner(Generic[Event]):
 
     def _commit(self, batch: Batch, cursor: int) -> None:
         self._store.commit(batch)
+        self._committed(batch, cursor)
+
+    def _committed(self, batch: Batch, cursor: int) -> None:
         self.watermark.advance(cursor)
         if self._on_commit is not None:
             try:
@@ -335,18 +328,47 @@ class Runner(Generic[Event]):
         next_commit_s = self._clock_s()
         while not self._stopping.is_set():
             self._wake.clear()
-            request = self._retries.first()
-            if request is not None:
-                with self._turn:
-                    self._retry_some(request)
-            if self.lag:
-                self._pace(next_commit_s)
-                if self._stopping.is_set():
-                    return
+            try:
+                next_commit_s = self._step(next_commit_s)
+            except StoreFull as error:
+                self._await_room(error)
+
+    def _step(self, next_commit_s: float) -> float:
+        """Do what there is to do, or wait for it; when the next commit may come."""
+        request = self._retries.first()
+        if request is not None:
+            with self._turn:
+                self._retry_some(request)
+        if self.lag:
+            self._pace(next_commit_s)
+            if not self._stopping.is_set():
                 self.run_once()
-                next_commit_s = self._clock_s() + self._options.commit_interval_s
-            elif request is None:
-                self._wake.wait(self._options.poll_s)
+            return self._clock_s() + self._options.commit_interval_s
+        if request is None:
+            self._wake.wait(self._options.poll_s)
+        return next_commit_s
+
+    def _await_room(self, error: StoreFull) -> None:
+        """Stand still until the store has finished the commit that found no room; reads go on meanwhile."""
+        _LOGGER.error("the fold waits at seq %s for room on the disk: %s", self.watermark.seq, error)
+        self.pause = error
+        while self.pause is not None and not self._stopping.wait(self._options.poll_s):
+            with self._turn:
+                try:
+                    batch = self._store.resume()
+                except StoreFull as still:
+                    self.pause = still
+                    continue
+                if batch is not None:
+                    self._note_resumed(batch)
+            self.pause = None
+            _LOGGER.warning("there is room on the disk again: the fold goes on at seq %s", self.watermark.seq)
+
+    def _note_resumed(self, batch: Batch) -> None:
+        with self._store.snapshot() as snapshot:
+            cursor = snapshot.position
+        self._meter.add(cursor - self.watermark.seq)
+        self._committed(batch, cursor)
 
     def _pace(self, until_s: float) -> None:
         """Let more events gather, unless a full batch of them waits already or somebody waits for one."""
@@ -376,13 +398,3 @@ class Runner(Generic[Event]):
         stopped = FoldStopped(f"the fold stopped at seq {seq}: {reason_of(cause)}", seq=seq)
         stopped.__cause__ = cause
         return stopped
-
-
-def _checked(options: RunnerOptions) -> RunnerOptions:
-    """Raises: ValueError."""
-    for name in ("batch_count_min", "batch_count_max", "batch_bytes_max"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"{name} is {getattr(options, name)}; it is 1 or more")
-    if options.on_error not in ("halt", "dead-letter"):
-        raise ValueError(f"on_error is {options.on_error!r}; it is 'halt' or 'dead-letter'")
-    return options

@@ -11,7 +11,7 @@ import operator
 import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
 from cortex.binding import has_lost, is_of_log
 from cortex.errors import BadSnapshot, CortexError, FoldClosed, FoldStopped, Rebuilding, WrongLog
@@ -19,10 +19,11 @@ from cortex.fold import Fold
 from cortex.folders import remove_tree
 from cortex.generations import Generations
 from cortex.live import Live, OnProgress, Rebuilt, Work
+from cortex.options import RunnerOptions
 from cortex.past import past_state
 from cortex.progress import Progress
 from cortex.retries import Retried
-from cortex.runner import Commit, RunnerOptions
+from cortex.runner import Commit
 from cortex.snapshots import (
     OpenStore,
     SavedSnapshot,
@@ -48,14 +49,16 @@ class StateOptions(NamedTuple):
     """How a state is folded and kept."""
 
     fold: RunnerOptions = RunnerOptions()
-    start: int = 0  # where a new state begins; more than 0 for a log whose first events are gone
-    snapshot_every: int = 0  # events between automatic snapshots; 0: none but on demand
-    snapshots_kept: int = 2  # the newest ones; each holds the store's size at most once more
-    snapshot_digest: bool = False  # whether an automatic one reads the whole state for its digest
-    watchers_max: int = 10_000
-    # What becomes of a state that has folded events which its log no longer has.  "remake" is for logs that may
-    # lose their last events in a power cut; one that is durable loses none, and something is wrong.
-    on_loss: Literal["refuse", "remake"] = "refuse"
+    start: Annotated[int, "where a new state begins; more than 0 for a log whose first events are gone"] = 0
+    snapshot_every: Annotated[int, "events between automatic snapshots; 0: none but on demand"] = 0
+    snapshots_kept: Annotated[int, "the newest ones; each holds the store's size at most once more"] = 2
+    snapshot_digest: Annotated[bool, "whether an automatic snapshot reads the whole state for its digest"] = False
+    watchers_max: Annotated[int, "who may wait for changes at a time: each holds a queue"] = 10_000
+    # "remake" is for logs that may lose their last events in a power cut; a durable one loses none, and something
+    # is wrong.
+    on_loss: Annotated[
+        Literal["refuse", "remake"], "what becomes of a state that has folded events which its log no longer has"
+    ] = "refuse"
 
 
 class State(Generic[Event]):
@@ -180,6 +183,10 @@ class State(Generic[Event]):
             self._help(self._rebuild_outdated, "cortex-rebuild")
         if self._options.snapshot_every:
             self._help(self._save_when_due, "cortex-snapshots")
+
+    def observe(self, folded: Callable[[int], None] | None) -> None:
+        """Have somebody told, in the committing thread, how many events each commit has folded."""
+        self._live.observer = folded
 
     @property
     def watermark(self) -> Watermark:

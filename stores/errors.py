@@ -26,7 +26,7 @@ class StoreFailed(StoreError):
 
 
 class StoreFull(StoreFailed):
-    """The disk, or a quota on it, has no room; the store refuses work until it is reopened with room."""
+    """The disk, or a quota on it, has no room; a commit that met it can be resumed, and everything tried again."""
 
     code = "disk-full"
 

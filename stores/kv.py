@@ -102,9 +102,9 @@ class RowKV(Protocol):
     def commit(self, batch: Batch) -> None:
         """Make a batch durable, then visible; all of it or nothing.
 
-        Raises: InvalidBatch, and nothing has happened; StoreFull or StoreFailed, and the store is to be
-        reopened before anything else, which the pair insists on and a single engine leaves to its caller
-        (a runner stops); StoreClosed.
+        Raises: InvalidBatch, and nothing has happened; StoreFull, and nothing but resume may come next;
+        StoreFailed, and the store is to be reopened before anything else, which the pair insists on and a single
+        engine leaves to its caller (a runner stops); StoreClosed.
         """
 
     def checkpoint(self, folder: Path) -> None:
@@ -127,6 +127,13 @@ class KV(RowKV, Protocol):
 
     def snapshot(self) -> Snapshot:
         """The state after the last commit.  Raises: StoreClosed; StoreFailed."""
+
+    def resume(self) -> Batch | None:
+        """Go on after StoreFull: finish the commit that met it, and give its batch, which is durable and visible then.
+
+        None: no commit is half done; one that raised StoreFull in a single engine has left nothing.
+        Raises: StoreFull while there is no room, and it may be tried again; StoreFailed; StoreClosed.
+        """
 
 
 def check_keys(batch: Batch) -> None:

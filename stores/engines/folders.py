@@ -13,6 +13,7 @@ from stores.errors import StoreFailed, StoreFull
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FULL_SIGNS: Final = tuple(os.strerror(number) for number in _FULL)  # how the engines' libraries say it
 
+_LITTLE_BYTES: Final = 16 * 1024 * 1024
 _PROBE_BYTES: Final = 4 * 1024 * 1024  # less room than that comes and goes by itself on a disk that is full
 
 
@@ -50,12 +51,18 @@ def translated(folder: Path) -> Iterator[None]:
 def failed(message: str, *, is_full: bool | None = None) -> StoreFailed:
     """StoreFull if there is no room, as the caller knows or the message says; else StoreFailed."""
     if is_full or (is_full is None and any(sign in message for sign in _FULL_SIGNS)):
-        return StoreFull(f"{message}; make room on the disk, then open the store again")
+        return StoreFull(f"{message}; make room on the disk")
     return StoreFailed(message)
 
 
 def has_room(path: Path) -> bool:
-    """Whether a file can grow.  Tried at its end and taken back, for only a write meets every limit there is."""
+    """Whether a file can grow.  Tried at its end and taken back, for only a write meets every limit there is.
+
+    Where little is free, room may have come back between the write that fell short and this question: no.
+    """
+    found = os.statvfs(path)
+    if found.f_bavail * found.f_frsize < _LITTLE_BYTES:
+        return False
     handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(handle).st_size

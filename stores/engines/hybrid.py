@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import merge
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Annotated, Final, NamedTuple, Protocol, Self
+
+from msgspec import Meta
 
 from keycodec import Engine, engine_of, meta_key, meta_prefix
 from stores.engines.folders import appearing
@@ -75,11 +77,19 @@ class ReadEngine(Protocol):
 class StoreOptions(NamedTuple):
     """Bounds of the two engines."""
 
-    memory_bytes: int = 256 * 1024 * 1024  # RocksDB's blocks, indexes and buffers; LMDB uses the page cache
-    map_bytes: int = 64 * 1024 * 1024 * 1024  # LMDB's first map: address space, not disk; it doubles when full
-    background_jobs: int = 2  # threads that flush and compact RocksDB; for a machine of two cores
-    held_growth_bytes_max: int = 1024 * 1024 * 1024  # what a snapshot that is held may cost LMDB's file on the disk
-    grow_wait_s: float = 5.0  # how long a full map waits for readers before it ends their snapshots
+    memory_bytes: Annotated[
+        int, Meta(ge=1024 * 1024), "RocksDB's blocks, indexes and buffers; LMDB uses the page cache"
+    ] = 256 * 1024 * 1024
+    map_bytes: Annotated[
+        int, Meta(ge=1024 * 1024), "LMDB's first map: address space, not disk; it doubles when full"
+    ] = 64 * 1024 * 1024 * 1024
+    background_jobs: Annotated[
+        int, Meta(ge=1), "threads that flush and compact RocksDB; for a machine of two cores"
+    ] = 2
+    held_growth_bytes_max: Annotated[int, "what a snapshot that is held may cost LMDB's file on the disk"] = (
+        1024 * 1024 * 1024
+    )
+    grow_wait_s: Annotated[float, "how long a full map waits for readers before it ends their snapshots"] = 5.0
 
 
 class HybridSnapshot:
@@ -164,6 +174,7 @@ class HybridStore:
         self._commits = threading.Lock()  # a commit, the fast part of a checkpoint, or the close
         self._views = Views(options.held_growth_bytes_max)
         self._failure: BaseException | None = None
+        self._unfinished: Batch | None = None  # what met a full disk
         self._closed = False
         self._number = self._recover()
         self._publish()
@@ -186,27 +197,22 @@ class HybridStore:
 
         After an error readers keep the state before the batch, or are told of the failure if LMDB's map
         had to grow for it; the store takes no more.  Reopening it either finishes the batch or finds no
-        trace of it.
+        trace of it; resume, after a full disk, finishes it.
         """
         with self._commits:
             self._check_usable()
             check_keys(batch)
-            number = self._number + 1
-            own, other = split(batch)
-            other.rows[_COMMIT_KEY] = own.rows[_COMMIT_KEY] = _COMMIT.pack(number)
-            own.rows[_FORMAT_KEY] = FORMAT_VERSION
-            own.rows[_REDO_KEY] = encode_redo(number, other)
-            try:
-                self._make_room()
-                self._write.commit(own)
-                self._apply_read(other)
-                self._publish()
-                self._views.bound(self._read.size_bytes())
-            except BaseException as error:  # whatever it is: another commit must not take this one's number
-                self._failure = error
-                self._views.end(self._failed())
-                raise
-            self._number = number
+            self._finish(batch)
+
+    def resume(self) -> Batch | None:
+        """As KV.resume: the same rows under the same number, so what an engine has of them already does no harm."""
+        with self._commits:
+            batch = self._unfinished
+            if batch is None or self._closed:
+                self._check_usable()
+                return None
+            self._finish(batch)
+            return batch
 
     def checkpoint(self, folder: Path) -> None:
         """As KV.checkpoint: both parts are of one commit.  RocksDB's tables are linked, LMDB's pages copied.
@@ -244,6 +250,28 @@ class HybridStore:
             finally:
                 self._write.close()
 
+    def _finish(self, batch: Batch) -> None:
+        """Make a batch the next commit."""
+        number = self._number + 1
+        own, other = split(batch)
+        other.rows[_COMMIT_KEY] = own.rows[_COMMIT_KEY] = _COMMIT.pack(number)
+        own.rows[_FORMAT_KEY] = FORMAT_VERSION
+        own.rows[_REDO_KEY] = encode_redo(number, other)
+        try:
+            self._make_room()
+            self._write.commit(own)
+            self._apply_read(other)
+            self._publish()
+            self._views.bound(self._read.size_bytes())
+        except BaseException as error:  # whatever it is: another commit must not take this one's number
+            self._failure = error
+            self._unfinished = batch if isinstance(error, StoreFull) else None
+            self._views.end(self._failed())
+            raise
+        self._number = number
+        self._failure = self._unfinished = None
+        self._views.go_on()
+
     def _check_usable(self) -> None:
         if self._closed:
             raise StoreClosed("the store is closed")
@@ -253,7 +281,8 @@ class HybridStore:
     def _failed(self) -> StoreFailed:
         kind = StoreFull if isinstance(self._failure, StoreFull) else StoreFailed
         reason = str(self._failure) if isinstance(self._failure, StoreError) else repr(self._failure)
-        return kind(f"the store refuses work until it is reopened: {reason}")
+        until = "resumed" if self._unfinished is not None else "reopened"
+        return kind(f"the store refuses work until it is {until}: {reason}")
 
     def _recover(self) -> int:
         with self._write.snapshot() as write, self._read.snapshot() as read:

@@ -304,6 +304,9 @@ class LmdbEngine:
         except lmdb.Error as error:
             raise _failed("LMDB copy", error) from error
 
+    def resume(self) -> None:
+        """As KV.resume: a transaction that found no room has left nothing."""
+
     def checkpoint(self, folder: Path) -> None:
         """As KV.checkpoint."""
         with appearing(folder) as making:

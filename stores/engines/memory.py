@@ -216,6 +216,9 @@ class MemoryEngine:
             for snapshot in self._maps.held:
                 snapshot.keep(rows, postings)
 
+    def resume(self) -> None:
+        """As KV.resume: memory never lacks room."""
+
     def checkpoint(self, folder: Path) -> None:
         """As KV.checkpoint: one file, which open reads."""
         with self._maps.lock:

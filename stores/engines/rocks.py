@@ -20,13 +20,14 @@ from weakref import WeakSet
 import rocksdict
 
 from stores.engines.folders import appearing, failed, translated
-from stores.errors import InvalidBatch, StoreClosed, StoreLocked
+from stores.errors import InvalidBatch, StoreClosed, StoreFull, StoreLocked
 from stores.kv import Batch, check_keys, position_of
 
 CLOSE_WAIT_S: Final = 30.0  # writing out full buffers takes about a second
 _LOGGER = logging.getLogger(__name__)
 
 _NOT_FOUND: Final = "key not found"  # what a rocksdict snapshot raises, as a bare Exception, for a missing key
+_STILL_FULL: Final = "Writer has previous error"  # of a file that found no room, until RocksDB begins the next
 _LOCKED_SIGNS: Final = ("lock hold by", "While lock file")  # this process, another process
 _SCAN_CHUNK: Final = 256  # rows copied under the lock at a time
 
@@ -40,6 +41,7 @@ _BUFFER_PART: Final = 8
 _BUFFER_COUNT_MAX: Final = 4
 _OPEN_FILES_MAX: Final = 512  # tables of 64 MiB: 32 GiB before one has to be opened again
 _LOG_FILES_KEPT: Final = 3
+_MANIFEST_BYTES: Final = 256 * 1024  # allocated ahead; the usual 4 MiB are much of a small disk
 _LOG_FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # RocksDB's own diary
 
 
@@ -138,6 +140,7 @@ class RocksEngine:
             with translated(folder):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held: WeakSet[RocksSnapshot] = WeakSet()
+        self._was_full = False
         options = _options(memory_bytes, background_jobs)
         options.create_if_missing(create)
         try:
@@ -163,6 +166,9 @@ class RocksEngine:
         The two are apart because rocksdict keeps the interpreter lock through a synced write, and lets
         go of it in flush_wal.  A snapshot taken between them could see what is not durable yet; the
         hybrid store takes its snapshots after.
+
+        RocksDB recovers from a full disk by itself, some seconds after as much as a write buffer is free, and
+        refuses writes until then.  A batch that it refused may be in its buffers; the same one may be tried again.
         """
         check_keys(batch)
         if batch.postings:
@@ -179,7 +185,11 @@ class RocksEngine:
             db.write(writes)
             db.flush_wal(sync=True)
         except Exception as error:
-            raise failed(f"RocksDB write: {error}") from error
+            still_full = self._was_full and _STILL_FULL in str(error)
+            failure = failed(f"RocksDB write: {error}", is_full=still_full or None)
+            self._was_full = isinstance(failure, StoreFull)
+            raise failure from error
+        self._was_full = False
 
     def flush(self) -> None:
         """Write the buffers to tables, so that a checkpoint that comes soon has little left to write."""
@@ -247,6 +257,7 @@ def _options(memory_bytes: int, background_jobs: int) -> rocksdict.Options:
     options = rocksdict.Options(raw_mode=True)
     options.set_keep_log_file_num(_LOG_FILES_KEPT)
     options.set_max_log_file_size(_LOG_FILE_BYTES_MAX)
+    options.set_manifest_preallocation_size(_MANIFEST_BYTES)
     options.set_write_buffer_manager(buffers)
     options.set_write_buffer_size(memory_bytes // _BUFFER_PART)
     options.set_max_write_buffer_number(_BUFFER_COUNT_MAX)

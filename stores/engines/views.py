@@ -129,6 +129,11 @@ class Views:
             self._end = error
             self._changed.notify_all()
 
+    def go_on(self) -> None:
+        """There are newer views again, after an end."""
+        with self._changed:
+            self._end = None
+
     def close(self, error: StoreClosed) -> None:
         """End all views; hold raises error from now on."""
         with self._changed:

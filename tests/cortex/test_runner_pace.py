@@ -230,12 +230,12 @@ def test_progress_tells_where_the_runner_is_and_how_fast() -> None:
     runner = choking_runner(
         log, MemoryEngine(), ChokingFold(), options=QUICK._replace(batch_count_max=10), clock_s=clock
     )
-    assert runner.progress == (0, 30, 30, 0, 0.0)
+    assert runner.progress == (0, 30, 30, 0, 0.0, None)
     clock.now_s += 2.0
     runner.run_once()
-    assert runner.progress == (10, 30, 20, 1, 5.0)
+    assert runner.progress == (10, 30, 20, 1, 5.0, None)
     runner.run_once()
-    assert runner.progress == (20, 30, 10, 2, 10.0)
+    assert runner.progress == (20, 30, 10, 2, 10.0, None)
     clock.now_s += RATE_WINDOW_S - 2.0
     assert runner.progress.events_per_s == 2.0
     clock.now_s += RATE_WINDOW_S
