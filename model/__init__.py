@@ -9,6 +9,7 @@ from model.assertion import (
     Lifecycle,
     SourceClass,
 )
+from model.did import agent_of, did_of
 from model.envelope import (
     SIGNATURES_MAX,
     Envelope,
@@ -114,6 +115,7 @@ __all__ = [
     "UnknownKind",
     "UnsupportedRecord",
     "Vote",
+    "agent_of",
     "canonical_bytes",
     "check_form",
     "check_label",
@@ -122,6 +124,7 @@ __all__ = [
     "decode_raw_record",
     "decode_record",
     "decode_rules",
+    "did_of",
     "encode_envelope",
     "encode_record",
     "encode_rules",

@@ -18,6 +18,7 @@ from model.signing import Signature, SigningKey, verify
 from model.text import PATTERN_MEANINGS, HexAgent, HexHash, HexSignature, check_form
 
 SIGNATURES_MAX: Final = 16
+_DETAIL_CHARS_SHOWN: Final = 200  # a refusal shows what was sent, and must not be as large as that
 
 
 class EnvelopeSignature(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,6 +136,12 @@ def _check_forms(value: Any, pointer: str) -> None:
             _check_forms(inner, f"{pointer}/{index}")
 
 
+def _shortened(detail: str) -> str:
+    """The detail, which may quote what was sent: the beginning of a long one, without what moves a cursor."""
+    shown = detail if len(detail) <= _DETAIL_CHARS_SHOWN else f"{detail[:_DETAIL_CHARS_SHOWN]}…"
+    return shown if shown.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in shown)
+
+
 def _invalid_field(error: msgspec.ValidationError) -> InvalidField:
     """Turn msgspec's message, or a struct's own rule, into a pointer and a detail."""
     match = _PATH.match(str(error))
@@ -154,5 +161,5 @@ def _invalid_field(error: msgspec.ValidationError) -> InvalidField:
     if pattern:
         return InvalidField(pointer, PATTERN_MEANINGS.get(pattern[1], detail))
     if pointer == "/event/kind":
-        return UnknownKind(pointer, detail)
-    return InvalidField(pointer, detail)
+        return UnknownKind(pointer, _shortened(detail))
+    return InvalidField(pointer, _shortened(detail))

@@ -35,11 +35,16 @@ class DatabaseRules(Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 _decode = msgspec.msgpack.Decoder(DatabaseRules).decode
+_DEFAULTS: Final = msgspec.structs.asdict(DatabaseRules())  # in the order of the record
 
 
 def encode_rules(rules: DatabaseRules) -> bytes:
-    """The payload of a frame of kind FRAME_KIND_RULES."""
-    return _VERSION_BYTE + msgspec.msgpack.encode(rules)
+    """The payload of a frame of kind FRAME_KIND_RULES: the same for equal rules, however they were made.
+
+    msgspec leaves out a default that is the very same object, which a number of this size need not be.
+    """
+    differing = {name: getattr(rules, name) for name, default in _DEFAULTS.items() if getattr(rules, name) != default}
+    return _VERSION_BYTE + msgspec.msgpack.encode(differing)
 
 
 def decode_rules(payload: bytes) -> DatabaseRules:

@@ -90,3 +90,8 @@ def test_damaged_rules_raise_nothing_but_unsupported_record(start: int, patch: b
     except UnsupportedRecord:
         return
     assert isinstance(found, DatabaseRules)  # damage inside a key; the frame's checksum is for that
+
+
+def test_equal_rules_have_one_record_however_their_numbers_were_made() -> None:
+    made = DatabaseRules(anecdotal_cluster_count=int("500"), regulatory_conflict_micros=int("800000"))
+    assert encode_rules(made) == encode_rules(DatabaseRules())
