@@ -1,70 +1,68 @@
-"""The ASGI application of one node: routes and error handlers."""
+"""The ASGI application of one node: all groups of endpoints behind one router."""
 
-from http import HTTPMethod
+from starlette.types import Receive, Scope, Send
 
-from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
-
-from cortex import CortexError
 from episteme.config import ServerConfig
-from episteme.errors import EpistemeError
 from episteme.node import Node
-from episteme.server.endpoints import route_of
+from episteme.server.access import check_scope, token_store
+from episteme.server.admin import Admin
+from episteme.server.admin_tokens import AdminTokens
 from episteme.server.listings import Listings
-from episteme.server.paths import as_sent
-from episteme.server.problems import on_error, on_http
+from episteme.server.logs import Logs
+from episteme.server.metrics import Metrics
+from episteme.server.monitoring import Monitoring
+from episteme.server.pages import Pages
+from episteme.server.places import Places
 from episteme.server.reads import Reads
+from episteme.server.router import Allow, Router
 from episteme.server.wire import positions
-from episteme.server.writes import ENVELOPE_KINDS, Writes
-from stores import StoreError
-from wal import LogError
-
-_OUR_ERRORS = (EpistemeError, LogError, StoreError, CortexError, Exception)
+from episteme.server.writes import Writes
 
 
 class Application:
     """The app, and what must be closed after it."""
 
-    def __init__(self, node: Node, config: ServerConfig) -> None:
-        self._node = node
+    def __init__(self, node: Node, config: ServerConfig, allow: Allow = check_scope) -> None:
+        """allow: called with each request's scope and what its endpoint needs; raises for whom that is refused."""
+        folder = node.log.folder.parent
+        self.metrics = Metrics(node, folder)
+        self._monitoring = Monitoring(self.metrics)
+        self._tokens = AdminTokens(node, config, token_store(folder))
         self._writes = Writes(node, config)
         self._reads = Reads(node, config)
-        self._listings = Listings(node, config)
-        self.endpoints = [*self._writes.endpoints(), *self._reads.endpoints(), *self._listings.endpoints()]
-        self._router = Starlette(
-            routes=[route_of(endpoint) for endpoint in self.endpoints],
-            exception_handlers={**dict.fromkeys(_OUR_ERRORS, on_error), HTTPException: on_http},
-        )
-        self._router.router.redirect_slashes = False  # a path is right or it is not
+        places = Places(config.streams_max)
+        self._listings = Listings(node, config, places)
+        self._logs = Logs(node, config, places)
+        self._admin = Admin(node, config)
+        pages = Pages(node, lambda: self.endpoints)
+        self.endpoints = [
+            *self._writes.endpoints(),
+            *self._reads.endpoints(),
+            *self._listings.endpoints(),
+            *self._logs.endpoints(),
+            *self._tokens.endpoints(),
+            *self._admin.endpoints(),
+            *self._monitoring.endpoints(),
+            *pages.endpoints(),
+        ]
+        self._router = Router(self.endpoints, allow, lambda is_read: positions(node, read=is_read))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the most frequent request over at once, all others to the router."""
-        if scope["type"] == "http" and scope["method"] == HTTPMethod.POST and scope["path"] in ENVELOPE_KINDS:
-            await self._writes.envelope(scope, receive, send)
-        else:
-            read = scope.get("method") in (HTTPMethod.GET, HTTPMethod.HEAD)
-            await self._router(as_sent(scope), receive, self._with_positions(send, read=read))
-
-    def _with_positions(self, send: Send, *, read: bool) -> Send:
-        """Every answer says where the log ends, and how far the fold is; refusals too."""
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                for name, value in positions(self._node, read=read).items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        return sending
+        """Answer one request."""
+        await self._router(scope, receive, send)
 
     def drain(self) -> None:
         """Answer those who wait for news; in the event loop."""
+        self._reads.drain()
         self._listings.drain()
+        self._logs.drain()
 
     def close(self) -> None:
         """Wait for what still runs on threads."""
         self._writes.close()
         self._reads.close()
         self._listings.close()
+        self._logs.close()
+        self._admin.close()
+        self._tokens.close()
+        self._monitoring.close()

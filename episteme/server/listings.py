@@ -3,8 +3,9 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -12,12 +13,15 @@ from starlette.responses import Response
 
 from episteme.catalog import LISTINGS, Listing
 from episteme.config import ServerConfig
+from episteme.described import WAIT
 from episteme.node import Node
 from episteme.server.bell import Bell
 from episteme.server.endpoints import Endpoint, Reply
-from episteme.server.wire import await_seq, raw_answer, wait_of
+from episteme.server.places import Places
+from episteme.server.tags import NEVER_CHANGES, REVALIDATED, etag_of, tagged
+from episteme.server.wire import await_seq, wait_of
 
-_WAIT = ("min_seq", "wait")
+_CODES: Final = ("invalid-parameter", "not-applied", "fold-stopped", "not-ready", "overloaded")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,8 +29,10 @@ _encode = msgspec.json.Encoder().encode
 class Listings:
     """The endpoints of the catalogue of one node."""
 
-    def __init__(self, node: Node, config: ServerConfig) -> None:
+    def __init__(self, node: Node, config: ServerConfig, places: Places) -> None:
+        """places: for long polls, and for others too."""
         self._node = node
+        self._places = places
         self._threads = ThreadPoolExecutor(config.read_threads, thread_name_prefix="list")
         self._bells = {one.watched: Bell(node.state, one.watched) for one in LISTINGS if one.watched}
         self._draining = False
@@ -39,8 +45,10 @@ class Listings:
                 handle=partial(self._read, one),
                 summary=one.summary,
                 replies=(Reply(one.shape, "The list, or the record."),),
-                parameters=(*one.in_query, *_WAIT),
-                codes=("not-found", "not-applied") if one.in_path else ("not-applied",),
+                parameters=(*one.in_query, *WAIT),
+                codes=("not-found", *_CODES) if one.in_path else _CODES,
+                described={**one.parameters, **WAIT},
+                revalidated=True,
             )
             for one in LISTINGS
         ]
@@ -58,24 +66,26 @@ class Listings:
         self._threads.shutdown(wait=True)
 
     async def _read(self, listing: Listing[Any], request: Request, found: dict[str, str]) -> Response:
-        asked = {name: text for name, text in found.items() if name not in _WAIT} | request.path_params
+        asked = {name: text for name, text in found.items() if name not in WAIT} | request.path_params
         read = self._node.listing_reader(listing, asked)
         await await_seq(self._node, found)
         wait_s = wait_of(found, self._node)
 
-        def encoded() -> tuple[bool, bytes]:
+        def encoded() -> tuple[bool, bytes, str]:
             with self._node.reading() as reader:
                 told = read(reader)
-            return listing.is_empty(told), _encode(told)
+            return listing.is_empty(told), _encode(told), etag_of(told)
 
         loop = asyncio.get_running_loop()
+        waits = bool(wait_s) and listing.waits(asked)
         give_up_s = time.monotonic() + (wait_s or 0)
-        while True:
-            waits = wait_s and listing.waits(asked) and not self._draining
-            rung = self._bells[listing.watched].listen() if waits else None
-            is_empty, body = await loop.run_in_executor(self._threads, encoded)
-            if rung is None or not is_empty or not await _rings(rung, give_up_s - time.monotonic()):
-                return raw_answer(self._node, body, read=True)
+        with self._places.taken() if waits else nullcontext():
+            while True:
+                rung = self._bells[listing.watched].listen() if waits and not self._draining else None
+                is_empty, body, etag = await loop.run_in_executor(self._threads, encoded)
+                if rung is None or not is_empty or not await _rings(rung, give_up_s - time.monotonic()):
+                    cache = NEVER_CHANGES if listing.never_changes else REVALIDATED
+                    return tagged(self._node, request, body, etag, cache=cache)
 
 
 async def _rings(rung: asyncio.Event, wait_s: float) -> bool:

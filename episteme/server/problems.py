@@ -4,7 +4,6 @@ import logging
 from http import HTTPStatus
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,19 +13,20 @@ from episteme.errors import (
     EpistemeError,
     FieldProblem,
     Internal,
-    MethodNotAllowed,
-    NoSuchPath,
     QuotaExceeded,
     public_detail,
     translate,
 )
+from episteme.server.access import challenge
+from episteme.server.exchange import exchange_of
 
 MEDIA_TYPE = "application/problem+json"
 _LOGGER = logging.getLogger("episteme.server")
+_PATH_LOGGED_MAX = 200
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """The body; type is a reference into docs/http.md."""
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body; type is a reference into docs/http.md, request_id what the server's log has the rest under."""
 
     type: str
     title: str
@@ -35,9 +35,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     hint: str
     errors: tuple[FieldProblem, ...]
+    request_id: str | None = None
 
 
-def problem_of(error: EpistemeError) -> Problem:
+def problem_of(error: EpistemeError, request_id: str | None = None) -> Problem:
     """What the client is told."""
     row = PROBLEMS[error.code]
     return Problem(
@@ -48,17 +49,20 @@ def problem_of(error: EpistemeError) -> Problem:
         code=error.code,
         hint=row.hint,
         errors=error.errors,
+        request_id=request_id,
     )
 
 
-def problem_response(error: EpistemeError, headers: dict[str, str] | None = None) -> Response:
+def problem_response(
+    error: EpistemeError, headers: dict[str, str] | None = None, request_id: str | None = None
+) -> Response:
     """The response for an error."""
-    headers = dict(headers or {})
+    headers = {**(headers or {}), **challenge(error)}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, QuotaExceeded):
         headers.update(rate_limit(error.limit, error.remaining, error.retry_after_s or 0))
-    problem = problem_of(error)
+    problem = problem_of(error, request_id)
     return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)
 
 
@@ -74,18 +78,14 @@ def rate_limit(limit: int, remaining: int, reset_s: int) -> dict[str, str]:
 async def on_error(request: Request, error: Exception) -> Response:
     """Any error of a handler; one that is the server's fault is logged with all of it, the client told none of that."""
     translated = translate(error)
+    exchange = exchange_of(request.scope)
+    request_id = None if exchange is None else exchange.request_id.decode("ascii")
+    if exchange is not None:
+        exchange.code = translated.code
     if PROBLEMS[translated.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR and translated.retry_after_s is None:
         # The log and the fold have told of their own failures, with all of it, when they stopped.
         unexpected = error if isinstance(translated, Internal | Damaged) else None
-        _LOGGER.error("%s %s: %s", request.method, request.url.path, translated.code, exc_info=unexpected)
-    return problem_response(translated)
-
-
-async def on_http(request: Request, error: Exception) -> Response:
-    """What the router refuses: an unknown path, or a method that the path does not have."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        refusal: EpistemeError = MethodNotAllowed(f"{request.method} is not answered here")
-    else:
-        refusal = NoSuchPath(f"there is nothing at {request.url.path[:200]}")
-    return problem_response(refusal, dict(error.headers or {}))
+        path = request.scope["raw_path"][:_PATH_LOGGED_MAX].decode("latin-1")  # as it was sent: nothing unescaped
+        fields = {"request_id": request_id}
+        _LOGGER.error("%s %s: %s", request.method, path, translated.code, exc_info=unexpected, extra={"fields": fields})
+    return problem_response(translated, request_id=request_id)

@@ -4,19 +4,25 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http import HTTPStatus
 from typing import Final, TypeVar
 
 import msgspec
-from blake3 import blake3
 from starlette.requests import Request
 from starlette.responses import Response
 
 from episteme.api import Answer, Comparison, History
+from episteme.asking import COMPARED_MAX, TURNS_DEFAULT, TURNS_MAX
+from episteme.described import QUESTION, count
+from episteme.gate import Standing
+from episteme.lenses import LENSES
 from episteme.node import Node
 from episteme.parameters import LENS_PARAMETERS, names_in, parse_count, question_of
-from episteme.server.endpoints import Endpoint, Reply
-from episteme.server.wire import answer, await_seq, is_known, positions, raw_answer
+from episteme.reading import COMPARED
+from episteme.server.access import agent_of_request
+from episteme.server.endpoints import Endpoint, Link, Reply
+from episteme.server.problems import rate_limit
+from episteme.server.tags import etag_of, tagged
+from episteme.server.wire import await_seq
 
 SEEN_PARAMETERS: Final = (
     "source_class",
@@ -49,8 +55,27 @@ HISTORY_PARAMETERS: Final = (
     *(name for name in SEEN_PARAMETERS if name != "as_of"),
 )
 LENSES_WITH_PATHS: Final = ("skeptic", "layered", "constraints")
-_DIGEST_BYTES: Final = 16
-_CODES: Final = ("unknown-lens", "as-of-beyond", "too-many-candidates", "not-applied")
+_CODES: Final = (
+    "invalid-parameter",
+    "unknown-lens",
+    "not-found",
+    "as-of-beyond",
+    "too-many-candidates",
+    "quota-exceeded",
+    "not-applied",
+    "fold-stopped",
+    "not-ready",
+    "overloaded",
+)
+_ANSWER: Final = Reply(
+    Answer,
+    "The answer; winner is null if nobody claimed anything.",
+    links=(
+        Link("/v1/audit/queries/{id}", {"id": "audit_id"}),
+        Link("/v1/audit/queries/{id}/replay", {"id": "audit_id"}),
+    ),
+)
+_TURNS: Final = count(1, TURNS_MAX, "How many turns at most.", TURNS_DEFAULT)
 
 Found = TypeVar("Found")
 _encode = msgspec.json.Encoder().encode
@@ -70,8 +95,9 @@ class Queries:
                 path="/v1/query",
                 handle=self.query,
                 summary="Resolve a pair's claims under a lens.",
-                replies=(Reply(Answer, "The answer; winner is null if nobody claimed anything."),),
+                replies=(_ANSWER,),
                 parameters=QUERY_PARAMETERS,
+                required=("subject",),
                 codes=_CODES,
                 revalidated=True,
             ),
@@ -80,8 +106,9 @@ class Queries:
                     path=f"/v1/{name}",
                     handle=partial(self.query, lens=name),
                     summary=f"Resolve a pair's claims under the lens {name}.",
-                    replies=(Reply(Answer, "The answer; winner is null if nobody claimed anything."),),
-                    parameters=tuple(parameter for parameter in QUERY_PARAMETERS if parameter != "lens"),
+                    replies=(_ANSWER,),
+                    parameters=tuple(one for one in QUERY_PARAMETERS if one not in ("lens", *_not_taken(name))),
+                    required=("subject", "predicate") if LENSES[name].takes_predicate else ("subject",),
                     codes=_CODES,
                     revalidated=True,
                 )
@@ -93,7 +120,9 @@ class Queries:
                 summary="Resolve a pair's claims under several lenses.",
                 replies=(Reply(Comparison, "An answer for each lens, and the claims that answers hang on."),),
                 parameters=COMPARE_PARAMETERS,
+                required=("subject", "predicate"),
                 codes=_CODES,
+                revalidated=True,
             ),
             Endpoint(
                 path="/v1/subjects/{subject}/history",
@@ -101,7 +130,10 @@ class Queries:
                 summary="Show how a pair's answer moved over the log.",
                 replies=(Reply(History, "The positions at which it changed, oldest first."),),
                 parameters=HISTORY_PARAMETERS,
+                required=("predicate",),
                 codes=_CODES,
+                described={"subject": QUESTION["subject"], "limit": _TURNS},
+                revalidated=True,
             ),
         ]
 
@@ -109,40 +141,48 @@ class Queries:
         """A pair's answer by lens; lens: the one that the path names."""
         question = question_of(found, lens)
         await await_seq(self._node, found)
-        told = self._node.ask_view(question)  # a few gets: not worth a thread
+        agent = agent_of_request(request.scope)
+        left = self._charge(agent)
+        told = self._node.ask_view(question, agent=agent)  # a few gets: not worth a thread
         if told is None:
-            told = await self._on_thread(partial(self._node.ask, question))
-        return self._answer(request, told)
+            told = await self._on_thread(partial(self._node.ask, question, agent=agent))
+        return self._tagged(request, told, left)
 
-    async def compare(self, _request: Request, found: dict[str, str]) -> Response:
+    async def compare(self, request: Request, found: dict[str, str]) -> Response:
         """Several lenses over one set of claims."""
         question = question_of(found)
         await await_seq(self._node, found)
         lenses = names_in(found, "lenses")
-        return answer(self._node, await self._on_thread(partial(self._node.ask_compare, question, lenses)), read=True)
+        agent = agent_of_request(request.scope)
+        left = self._charge(agent, min(len(lenses), COMPARED_MAX) or len(COMPARED))
+        told = await self._on_thread(partial(self._node.ask_compare, question, lenses, agent=agent))
+        return self._tagged(request, told, left)
 
     async def history(self, request: Request, found: dict[str, str]) -> Response:
         """How a pair's answer moved."""
-        turns = parse_count("limit", found.pop("limit", "100"))
+        turns = int(_TURNS("limit", found.pop("limit", str(TURNS_DEFAULT))))
         question = question_of(found | {"subject": request.path_params["subject"]})
         await await_seq(self._node, found)
         after = parse_count("after", found["after"]) if "after" in found else -1
+        left = self._charge(agent_of_request(request.scope))
         told = await self._on_thread(partial(self._node.ask_history, question, after, turns))
-        return answer(self._node, told, read=True)
+        return self._tagged(request, told, left)
 
     async def _on_thread(self, ask: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
-    def _answer(self, request: Request, told: Answer) -> Response:
-        etag = etag_of(told)
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if is_known(request, etag):
-            headers |= positions(self._node, read=True)
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return raw_answer(self._node, _encode(told), read=True, headers=headers)
+    def _charge(self, agent: bytes | None, lens_count: int = 1) -> Standing | None:
+        """Whoever a token stands for pays for what is asked; a stranger cannot.  Raises: QuotaExceeded."""
+        return None if agent is None else self._node.charge_query(agent, lens_count)
+
+    def _tagged(self, request: Request, told: Answer | Comparison | History, left: Standing | None) -> Response:
+        response = tagged(self._node, request, _encode(told), etag_of(told))
+        if left is not None:
+            response.headers.update(rate_limit(*left))
+        return response
 
 
-def etag_of(told: Answer) -> str:
-    """A weak tag: two answers that differ in nothing but their position and their audit are one."""
-    content = _encode(msgspec.structs.replace(told, seq=0, audit_id=None))
-    return f'W/"{blake3(content).digest(_DIGEST_BYTES).hex()}"'
+def _not_taken(lens: str) -> set[str]:
+    """Parameters of a query that the lens has no use for."""
+    unused = set(LENS_PARAMETERS).difference(LENSES[lens].parameters)
+    return unused if LENSES[lens].takes_predicate else unused | {"predicate"}

@@ -2,18 +2,24 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Literal
+from typing import Final, Literal
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from episteme.api import StoredAssertion
 from episteme.config import ServerConfig
+from episteme.described import WAIT, digest
 from episteme.node import Node
 from episteme.server.endpoints import Endpoint, Reply
 from episteme.server.queries import Queries
-from episteme.server.wire import answer, await_seq, is_known, positions
+from episteme.server.tags import NEVER_KEPT, tagged
+from episteme.server.wire import answer, await_seq
 from episteme.status import Alive, Readiness, StatusReport
+
+_HEADERS: Final = {"Cache-Control": NEVER_KEPT}
+_encode = msgspec.json.Encoder().encode
 
 
 class Reads:
@@ -23,6 +29,7 @@ class Reads:
         self._node = node
         self._threads = ThreadPoolExecutor(config.read_threads, thread_name_prefix="read")
         self._queries = Queries(node, self._threads)
+        self._draining = False
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint."""
@@ -33,8 +40,9 @@ class Reads:
                 handle=self.assertion,
                 summary="Show one assertion as it was signed.",
                 replies=(Reply(StoredAssertion, "The envelope, with its position."),),
-                parameters=("min_seq", "wait"),
-                codes=("not-found", "not-applied"),
+                parameters=tuple(WAIT),
+                codes=("invalid-parameter", "not-found", "not-applied", "fold-stopped", "not-ready"),
+                described={"hash": digest("The assertion."), **WAIT},
                 revalidated=True,
             ),
             Endpoint(
@@ -62,6 +70,10 @@ class Reads:
             ),
         ]
 
+    def drain(self) -> None:
+        """From now on others should be asked."""
+        self._draining = True
+
     def close(self) -> None:
         """Wait for reads in flight."""
         self._threads.shutdown(wait=True)
@@ -72,24 +84,20 @@ class Reads:
         stored = self._node.get(request.path_params["hash"])
         # The event never changes; signatures may join, so their number is part of the tag.
         etag = f'"{stored.hash}-{len(stored.signatures)}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if is_known(request, etag):
-            return Response(
-                status_code=HTTPStatus.NOT_MODIFIED, headers={**headers, **positions(self._node, read=True)}
-            )
-        return answer(self._node, stored, read=True, headers=headers)
+        return tagged(self._node, request, _encode(stored), etag)
 
     async def status(self, _request: Request, _found: dict[str, str]) -> Response:
         """Positions, lag, sizes, versions."""
-        return answer(self._node, self._node.status(), read=True)
+        return answer(self._node, self._node.status(), read=True, headers=_HEADERS)
 
     async def livez(self, _request: Request, _found: dict[str, str]) -> Response:
         """The process answers."""
-        return answer(self._node, Alive())
+        return answer(self._node, Alive(), read=True, headers=_HEADERS)
 
     async def readyz(self, _request: Request, _found: dict[str, str]) -> Response:
         """Whether writes and reads are taken; 503 with the reasons if not."""
-        reasons = self._node.reasons_not_ready()
+        reasons = [*self._node.reasons_not_ready(), *(["draining: the server is about to stop"] * self._draining)]
         status: Literal["ready", "not-ready"] = "not-ready" if reasons else "ready"
         body = Readiness(status, reasons, self._node.applied_seq, self._node.end_seq)
-        return answer(self._node, body, HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK, read=True)
+        status_code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        return answer(self._node, body, status_code, read=True, headers=_HEADERS)

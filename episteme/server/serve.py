@@ -1,28 +1,37 @@
-"""Bind, run, drain, stop."""
+"""Listen, run, drain, stop."""
 
-import resource
+import asyncio
+import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import msgspec
 import uvicorn
 
 from episteme.config import NodeConfig, ServerConfig
-from episteme.errors import CannotOpen
 from episteme.node import Node
+from episteme.server import journal
+from episteme.server.access import is_loopback
 from episteme.server.app import Application
+from episteme.server.connections import Connections
+from episteme.server.edge import edge_of
+from episteme.server.listen import connections_max, listen, url_of
+from episteme.server.notify import ServiceManager
+from episteme.server.protocol import guarded
 
-_BACKLOG = 2048
-_FILES_WANTED = 65_536
-_FILES_KEPT = 512  # for segments, tables and logs of the engines
 # How long a busy thread may keep the interpreter lock from the others.  Python's 5 ms show in the
 # latency of a write; at a tenth of a millisecond the hand-overs cost a third of the throughput.
-_SWITCH_INTERVAL_S = 0.001
+_SWITCH_INTERVAL_S: Final = 0.001
+_STATUS_S: Final = 10.0  # how often the service manager is told the position, if it does not watch more closely
+_CANCEL_S: Final = 1  # after the last connection was closed, until handlers that go on are cancelled
+_STDERR: Final = 2
+_LOGGER: Final = logging.getLogger("episteme.server")
 
 
 def serve(
@@ -38,107 +47,139 @@ def serve(
     started: called with the node and its address once connections are taken.
     Raises: CannotOpen; Damaged.
     """
+    journal.set_up(config)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    config = msgspec.structs.replace(config, connections_max=_connections_max(config.connections_max))
-    listener = _bind(config)
+    config = msgspec.structs.replace(config, connections_max=connections_max(config.connections_max))
+    listener = listen(config, folder)
     try:
         node_config = _with_quotas(configure(), config, listener)
         with Node.open(folder, config=node_config) as node:
             application = Application(node, config)
             try:
-                _run(application, config, listener, lambda url: started(node, url))
+                _run(node, application, config, listener, started)
             finally:
                 application.close()
     finally:
         listener.close()
 
 
-class _Server(uvicorn.Server):
-    """Tells its address once it takes connections and heeds signals, not before; and tells when it begins to drain."""
+class Server(uvicorn.Server):
+    """uvicorn's, which tells when it takes connections and when it begins to drain, and hurries at a second signal."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], draining: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        node: Node,
+        guards: Connections,
+        started: Callable[[], None],
+        draining: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._node = node
+        self._guards = guards
+        self._manager = ServiceManager()
         self._told_started = started
         self._tell_draining = draining
+        self._telling: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections and heed signals; then say so, not before."""
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self._manager.tell("READY=1", self._status())
+        self._telling = asyncio.create_task(self._keep_telling())
         self._told_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer what was taken, for at most drain_s."""
+        self._manager.tell("STOPPING=1", "STATUS=finishing what is in flight")
         self._tell_draining()
+        giving_up = asyncio.get_running_loop().call_later(self._guards.limits.drain_s, self._guards.give_up)
         await super().shutdown(sockets)
+        giving_up.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """In a signal handler: the first asks to stop, the second to wait for nobody."""
+        if self.should_exit and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hurry)
+        super().handle_exit(sig, frame)
+
+    def _hurry(self) -> None:
+        self._guards.give_up()
+        self.force_exit = True
+
+    def hang_up(self, _number: int, frame: FrameType | None) -> None:
+        """In a signal handler: the terminal is gone, which ends what was started in one; a service has none."""
+        if os.isatty(_STDERR):
+            self.handle_exit(signal.SIGTERM, frame)
+        else:
+            _LOGGER.warning("SIGHUP: there is nothing to load anew; settings are read at the start")
+
+    async def _keep_telling(self) -> None:
+        """As long as the event loop turns, twice in each time that the service manager grants."""
+        watchdog_s = self._manager.watchdog_s
+        assignments = ("WATCHDOG=1",) if watchdog_s else ()
+        while True:
+            await asyncio.sleep(min(_STATUS_S, (watchdog_s or _STATUS_S) / 2))
+            if not self.should_exit:
+                self._manager.tell(*assignments, self._status())
+            elif assignments:
+                self._manager.tell(*assignments)
+
+    def _status(self) -> str:
+        return f"STATUS=log at seq {self._node.end_seq}, folded to {self._node.applied_seq}"
 
 
 def _run(
-    application: Application, config: ServerConfig, listener: socket.socket, started: Callable[[str], None]
+    node: Node,
+    application: Application,
+    config: ServerConfig,
+    listener: socket.socket,
+    started: Callable[[Node, str], None],
 ) -> None:
-    host, port = listener.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    server = _Server(
+    url = url_of(listener)
+    guards = Connections(config)
+    application.metrics.connections = guards
+    edge = edge_of(node, application, config, listener.getsockname()[0])
+    server = Server(
         uvicorn.Config(
-            application,
+            journal.AccessLog(edge) if config.access_log else edge,
             loop="uvloop",
-            http="httptools",
+            http=guarded(guards, edge.refusal_headers),
             lifespan="off",
             ws="none",
             access_log=False,
-            log_level="warning",
+            log_config=None,
+            log_level=config.log_level,
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            limit_concurrency=config.connections_max,
-            timeout_graceful_shutdown=config.drain_s,
+            timeout_graceful_shutdown=config.drain_s + _CANCEL_S,
         ),
-        lambda: started(url),
+        node,
+        guards,
+        lambda: started(node, url),
         application.drain,
     )
     # uvicorn drains on these signals, then raises them again for the handlers that stood before:
     # ours let the process go on, so that the node is closed and the exit code is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_to_uvicorn)
-    server.run(sockets=[listener])
-
-
-def _connections_max(wanted: int) -> int:
-    """Raise the limit of open files, and leave enough of them to the log and the store.
-
-    A log that cannot open its next segment stops; connections must never bring it there.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    target = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, _FILES_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < target:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
-        soft = target
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _FILES_KEPT))
-
-
-def _bind(config: ServerConfig) -> socket.socket:
-    host, port = config.host, config.port
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, server.hang_up)
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        if not config.public and not ip_address(address[0]).is_loopback:
-            raise CannotOpen(
-                f"{host} is not a loopback address: whoever reaches it can read everything and write; "
-                "say --public if that is meant"
-            )
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-            listener.listen(_BACKLOG)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise CannotOpen(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    return listener
+        server.run(sockets=[listener])
+    finally:
+        edge.close()
 
 
 def _with_quotas(node_config: NodeConfig, config: ServerConfig, listener: socket.socket) -> NodeConfig:
     """Who can reach only this machine's own address is taken for its owner."""
-    is_loopback = ip_address(listener.getsockname()[0]).is_loopback
-    enabled = config.quotas if config.quotas is not None else node_config.quota.enabled or not is_loopback
+    is_open = not is_loopback(listener.getsockname()[0])
+    enabled = config.quotas if config.quotas is not None else node_config.quota.enabled or is_open
     return msgspec.structs.replace(node_config, quota=node_config.quota._replace(enabled=enabled))
 
 

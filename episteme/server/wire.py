@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -22,41 +21,55 @@ from episteme.errors import (
 )
 from episteme.node import Node
 from episteme.parameters import check_wait, parse_count, parse_duration_s
+from episteme.server.compression import Unpacker, sent_coding
 from episteme.server.mailbox import post
 
 _encode = msgspec.json.Encoder().encode
 
 
 async def read_body(scope: Scope, receive: Receive, bytes_max: int, timeout_s: float) -> bytes:
-    """The whole body.
+    """The whole body, unpacked.
 
+    bytes_max: as it was sent, and unpacked.
     Raises: TooLarge as soon as that is known; RequestTimeout; UnsupportedMedia; Malformed.
     """
+    unpacker: Unpacker | None = None
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > bytes_max:
             raise TooLarge(f"the body has {int(value)} bytes; at most {bytes_max} are taken")
-        if name == b"content-encoding" and value != b"identity":
-            raise UnsupportedMedia(f"content encoding {value[:40].decode('latin-1')!r} is not read here")
+        if name == b"content-encoding" and (coding := sent_coding(value)) is not None:
+            if unpacker is not None:
+                raise UnsupportedMedia("the body has two content encodings; one is read")
+            unpacker = Unpacker(coding, bytes_max)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _read_chunks(receive, bytes_max)
+            return await _read_chunks(receive, bytes_max, unpacker)
     except TimeoutError as error:
         raise RequestTimeout(f"the body was not whole after {timeout_s:g} s") from error
 
 
-async def _read_chunks(receive: Receive, bytes_max: int) -> bytes:
+async def _read_chunks(receive: Receive, bytes_max: int, unpacker: Unpacker | None) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Malformed("the connection was closed before the body was whole")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+        data = message.get("body", b"")
+        size += len(data)
         if size > bytes_max:
             raise TooLarge(f"the body has more than {bytes_max} bytes")
+        if unpacker is None:
+            chunks.append(data)
+        else:
+            for piece in unpacker.feed(data):
+                chunks.append(piece)
+                await asyncio.sleep(0)  # let others have their turn between two pieces
         if not message.get("more_body", False):
-            return b"".join(chunks)
+            break
+    if unpacker is not None:
+        unpacker.finish()
+    return b"".join(chunks)
 
 
 def parameters(scope: Scope, allowed: Sequence[str]) -> dict[str, str]:
@@ -123,12 +136,6 @@ async def applied(node: Node, seq: int, timeout_s: float) -> bool:
         return False
     reached.result()
     return True
-
-
-def is_known(request: Request, etag: str) -> bool:
-    """Whether If-None-Match names this tag, or any; weak and strong are one there."""
-    named = [tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("if-none-match")).split(",")]
-    return "*" in named or etag.removeprefix("W/") in named
 
 
 def answer(

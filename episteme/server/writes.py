@@ -3,25 +3,27 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPMethod, HTTPStatus
-from typing import Final
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from cortex import CortexError
 from episteme.config import ServerConfig
+from episteme.described import duration
 from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded, TooLarge
 from episteme.gate import split_lines
 from episteme.node import Node
 from episteme.receipts import IngestResult, IngestSummary, IngestTotal, Receipt
-from episteme.server.endpoints import NDJSON, Body, Endpoint, Handle, Reply
+from episteme.server.endpoints import NDJSON, Body, Endpoint, Handle, Link, Reply
 from episteme.server.mailbox import Mailbox
-from episteme.server.problems import on_error, rate_limit
-from episteme.server.wire import answer, applied, parameters, positions, raw_answer, read_body, wait_of
-from model import SignedEvent, kind_of
+from episteme.server.problems import rate_limit
+from episteme.server.wire import answer, applied, raw_answer, read_body, wait_of
+from model import EVENT_TYPES, SIGNATURES_MAX, Envelope, EnvelopeSignature, SignedEvent, kind_of
 
 # The endpoints that take one envelope, and the kind of event that each is for.
 ENVELOPE_KINDS = {
@@ -54,7 +56,17 @@ _WRITE_CODES: Final = (
     "log-failed",
     "disk-full",
 )
+_WAIT: Final = duration("How long to wait until it is readable, 30s at most.")
+
+Kind = TypeVar("Kind")
 _encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class EnvelopeOf(Struct, Generic[Kind], forbid_unknown_fields=True):
+    """An event with 1 to 16 signatures, no signer twice."""
+
+    event: Kind
+    signatures: Annotated[list[EnvelopeSignature], Meta(min_length=1, max_length=SIGNATURES_MAX)]
 
 
 class Writes:
@@ -70,7 +82,10 @@ class Writes:
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint."""
         return [
-            *(_envelope_endpoint(path, kind, self._handle_envelope) for path, kind in ENVELOPE_KINDS.items()),
+            *(
+                _envelope_endpoint(path, kind, partial(self.envelope, kind=kind))
+                for path, kind in ENVELOPE_KINDS.items()
+            ),
             Endpoint(
                 path="/v1/ingest",
                 method=HTTPMethod.POST,
@@ -78,7 +93,7 @@ class Writes:
                 summary="Write many envelopes of any kind, a line each.",
                 replies=(Reply(IngestResult | IngestTotal, "A result for each line, then the totals.", 200, NDJSON),),
                 scope="write",
-                body=Body(SignedEvent, NDJSON),
+                body=Body(Envelope, NDJSON),
                 codes=_WRITE_CODES,
             ),
         ]
@@ -87,25 +102,13 @@ class Writes:
         """Wait for ingests in flight."""
         self._threads.shutdown(wait=True)
 
-    async def envelope(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One envelope, on bare ASGI: the endpoint that is called most passes no router and no middleware."""
-        try:
-            response = await self._submit(scope, receive)
-        except Exception as error:
-            response = await on_error(Request(scope), error)
-            response.headers.update(positions(self._node, read=False))
-        await response(scope, receive, send)
-
-    async def _handle_envelope(self, request: Request, _found: dict[str, str]) -> Response:
-        return await self._submit(request.scope, request.receive)
-
-    async def _submit(self, scope: Scope, receive: Receive) -> Response:
-        """Answered after the fsync, or with wait once it is readable."""
-        wait_s = wait_of(parameters(scope, ("wait",)), self._node)
-        kind = ENVELOPE_KINDS[scope["path"]]
+    async def envelope(self, request: Request, found: dict[str, str], kind: str | None) -> Response:
+        """One envelope, of any kind if none is named: answered after the fsync, or with wait once it is readable."""
+        wait_s = wait_of(found, self._node)
+        self._node.check_writable()
         limits = self._node.config
         bytes_max = limits.event_bytes_max if kind is None else limits.envelope_bytes_max
-        body = await read_body(scope, receive, bytes_max, self._config.body_s_max)
+        body = await read_body(request.scope, request.receive, bytes_max, self._config.body_s_max)
         signed = self._node.admit(body, any_kind=kind is None)
         _check_kind(signed, kind)
         told, deliver = self._mailbox.expect()
@@ -128,6 +131,7 @@ class Writes:
 
     async def ingest(self, request: Request, _found: dict[str, str]) -> Response:
         """Many envelopes, a line each; the whole body is read before the first answer."""
+        self._node.check_writable()
         if self._ingesting >= self._config.ingest_bodies_max:
             raise Overloaded(f"{self._ingesting} ingests are running", retry_after_s=1)
         self._ingesting += 1
@@ -166,13 +170,14 @@ def _envelope_endpoint(path: str, kind: str | None, handle: Handle) -> Endpoint:
         handle=handle,
         summary=f"Write one {kind or 'event of any kind'}.",
         replies=(
-            Reply(Receipt, "It is on the disk.", HTTPStatus.ACCEPTED),
-            Reply(Receipt, "Nothing new was said; seq is where it stood first.", HTTPStatus.OK),
-            Reply(Receipt, "With wait: it is on the disk and readable.", HTTPStatus.CREATED),
+            Reply(Receipt, "It is on the disk.", HTTPStatus.ACCEPTED, links=_links(kind)),
+            Reply(Receipt, "Nothing new was said; seq is where it stood first.", HTTPStatus.OK, links=_links(kind)),
+            Reply(Receipt, "With wait: it is on the disk and readable.", HTTPStatus.CREATED, links=_links(kind)),
         ),
         scope="write",
         parameters=("wait",),
-        body=Body(SignedEvent),
+        described={"wait": _WAIT},
+        body=Body(_shape_of(kind)),
         codes=_WRITE_CODES,
     )
 
@@ -182,3 +187,17 @@ def _check_kind(signed: SignedEvent, kind: str | None) -> None:
     if kind is not None and found != kind:
         problem = FieldProblem("/event/kind", f"is {found!r}; this endpoint takes {kind!r}")
         raise InvalidField(f"{problem.pointer}: {problem.detail}", errors=(problem,))
+
+
+def _links(kind: str | None) -> tuple[Link, ...]:
+    """How to read back what was written."""
+    paths = ["/v1/events/{hash}", *(["/v1/assertions/{hash}"] if kind == "assertion" else [])]
+    return tuple(Link(path, {"hash": "hash", "min_seq": "seq"}) for path in paths)
+
+
+def _shape_of(kind: str | None) -> type[Struct]:
+    """An envelope that holds an event of that kind, as far as a shape can say so."""
+    if kind is None:
+        return Envelope
+    event = next(one for one in EVENT_TYPES if one.__struct_config__.tag == kind)
+    return EnvelopeOf[event]  # type: ignore[valid-type]

@@ -10,7 +10,7 @@ import pytest
 from cortex import FoldStopped
 from episteme import Receipt
 from episteme.config import ServerConfig
-from episteme.errors import DiskFull, EpistemeError, LogFailed, NotFound, Overloaded
+from episteme.errors import EpistemeError, LogFailed, NotFound, Overloaded
 from episteme.node import Node
 from model import decode_envelope
 from tests.server.test_refusals import check_problem
@@ -22,9 +22,8 @@ from tests.support.nodes import node_on
 FAULTS = [
     ("sync", errno.EIO, LogFailed, 503, "log-failed"),
     ("write", errno.EIO, LogFailed, 503, "log-failed"),
-    ("write", errno.ENOSPC, DiskFull, 507, "disk-full"),
-    ("sync", errno.ENOSPC, DiskFull, 507, "disk-full"),
-    ("write", errno.EDQUOT, DiskFull, 507, "disk-full"),
+    ("write", errno.EROFS, LogFailed, 503, "log-failed"),
+    ("sync", errno.ENOSPC, LogFailed, 503, "log-failed"),
 ]
 BODY = claim("on a failing disk")
 EVENT = decode_envelope(BODY)

@@ -48,7 +48,7 @@ def test_constraints_are_of_a_context(server: Server) -> None:
     assert [row[:3] for row in told] == [("must_use", "tabs", True), ("forbidden", "goto", True)]
     assert told[1][3] == "it hurts"
     assert answer["predicate"] is None
-    check_problem(get(server, "/v1/constraints?subject=repository&predicate=x"), 422, "invalid-parameter", "predicate")
+    check_problem(get(server, "/v1/constraints?subject=repository&predicate=x"), 400, "unknown-parameter", "predicate")
 
 
 def test_as_of_is_a_position_and_the_answer_says_which(server: Server) -> None:

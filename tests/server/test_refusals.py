@@ -137,9 +137,11 @@ def test_chunked_body_is_read_whole(server: Server) -> None:
     assert reply.status == 202
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "zstd", "br", "gzip, identity", "GZIP"])
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, identity", "zstd, gzip"])
 @pytest.mark.parametrize("path", ["/v1/assertions", "/v1/ingest"])
-def test_encoded_body_is_not_read(server: Server, seq_before: int, path: str, encoding: str) -> None:
+def test_body_in_an_encoding_that_is_not_read_is_refused(
+    server: Server, seq_before: int, path: str, encoding: str
+) -> None:
     reply = call(server.url, "POST", path, claim("refused"), {"Content-Encoding": encoding})
     check_problem(reply, 415, "unsupported-media", None)
 
