@@ -1,17 +1,21 @@
 """Every setting, with its unit, its default and the reason for it.
 
+The text beside a type is what `episteme serve --help` and `episteme config list` say of the setting: both, the
+variables of the environment and the keys of the file are made of these structs (episteme/settings).
+
 Source: docs/operations.md, "Settings".
 """
 
-import re
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from cortex import RunnerOptions, StateOptions
 from episteme.audit.options import AuditOptions
 from episteme.gate import ENVELOPE_BYTES_MAX, EVENT_BYTES_MAX, IntakeOptions, QuotaOptions
+from model import FieldRule, agent_of
 from stores import StoreOptions
 from wal import LogOptions, Retention
 
@@ -19,8 +23,6 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 18180
 DEFAULT_DATA: Final = Path("episteme-data")
 DEFAULT_URL: Final = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
-
-_AGENT: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True):
@@ -34,15 +36,39 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     quota: QuotaOptions = QuotaOptions()
     audit: AuditOptions = AuditOptions()
     # Rules of the database, written into its log where they differ from what it says (docs/governance.md).
-    operators: tuple[str, ...] = ()  # public keys in hex that govern; none: those that the log names go on
+    operators: Annotated[
+        tuple[str, ...], "keys that govern, as hex or did:key; none given: those that the log names go on"
+    ] = ()
     # None: as the log says, which at first is 500 and 800,000.
-    anecdotal_cluster_count: int | None = None  # anecdotal claims on a pair, and none better, that raise an escalation
-    regulatory_conflict_micros: int | None = None  # conflict among a pair's regulatory claims that does, in millionths
-    envelope_bytes_max: int = ENVELOPE_BYTES_MAX  # on the paths of assertions, votes and epochs
-    event_bytes_max: int = EVENT_BYTES_MAX  # where any kind is taken
-    wait_s_max: float = 30.0  # how long a read or a write may ask to wait for the fold
-    catch_up_wait_s: float = 5.0  # how long opening waits for the fold; after that writes are told to come back
-    read_wait_s: float = 2.0  # how long min_seq waits when the reader does not say
+    anecdotal_cluster_count: Annotated[
+        int | None,
+        Meta(ge=1),
+        "anecdotal claims on a pair, and none better, that raise an escalation; none: as the log says",
+    ] = None
+    regulatory_conflict_micros: Annotated[
+        int | None,
+        Meta(ge=0, le=1_000_000),
+        "conflict among a pair's regulatory claims that raises one, in millionths; none: as the log says",
+    ] = None
+    envelope_bytes_max: Annotated[int, Meta(ge=1), "one event on the paths of assertions, votes and epochs"] = (
+        ENVELOPE_BYTES_MAX
+    )
+    event_bytes_max: Annotated[int, Meta(ge=1), "one event where any kind is taken"] = EVENT_BYTES_MAX
+    wait_s_max: Annotated[float, "how long a read or a write may ask to wait for the fold"] = 30.0
+    catch_up_wait_s: Annotated[
+        float, "how long opening waits for the fold; after that writes are told to come back"
+    ] = 5.0
+    read_wait_s: Annotated[float, "how long min_seq waits when the reader does not say"] = 2.0
+    disk_reserve_bytes: Annotated[
+        int | None,
+        Meta(ge=0),
+        "room that writes leave free for the fold, snapshots and the next start; none: an eighth of the file system, "
+        "256 MiB at most",
+    ] = None
+    ready_lag_count_max: Annotated[
+        int, Meta(ge=0), "events not folded beyond which /readyz says so: some two seconds' work of the fold"
+    ] = 50_000
+    ready_lag_s_max: Annotated[float, "how long an event may wait for the fold until /readyz says so"] = 30.0
 
     def __post_init__(self) -> None:
         """Refuse what would break the promise of a receipt: the log is the truth, all of it, on the disk."""
@@ -50,40 +76,58 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
             raise ValueError(f"log.durability is {self.log.durability!r}; the database's log is always 'durable'")
         if self.log.retention != Retention():
             raise ValueError("log.retention is set; the database's log keeps everything")
-        for operator in self.operators:
-            if not _AGENT.fullmatch(operator):
-                raise ValueError(f"operators has {operator[:80]!r}; a public key is 64 lower-case hex digits")
+        force_setattr(self, "operators", tuple(map(_operator, self.operators)))
+        force_setattr(self, "read_wait_s", min(self.read_wait_s, self.wait_s_max))  # nobody may wait for longer
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True):
     """The HTTP edge."""
 
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT  # 0: any free one, printed at the start
+    host: Annotated[str, "the address to listen on"] = DEFAULT_HOST
+    port: Annotated[int, Meta(ge=0, le=65_535), "0: any free one, printed at the start"] = DEFAULT_PORT
     # Who may ask.  Writes prove themselves by their signatures besides.
-    tokens_required: bool | None = None  # whether everybody needs an API token; None: only if not on loopback
-    public: bool = False  # an address that is not loopback is refused without it while there are no tokens
-    allowed_hosts: tuple[str, ...] = ()  # names in Host besides loopback ones; on another address none given: any
-    cors_origins: tuple[str, ...] = ()  # whose pages may read answers; "*": anybody's
-    quotas: bool | None = None  # whether writers pay tokens; None: only if the address is not loopback
+    tokens_required: Annotated[
+        bool | None, "whether everybody needs an API token; none: only if the address is not loopback"
+    ] = None
+    public: Annotated[
+        bool, "serve an address that others can reach, tokens or not; without it, not while there are no tokens"
+    ] = False
+    allowed_hosts: Annotated[
+        tuple[str, ...], "names in Host besides loopback ones; on another address none given: any"
+    ] = ()
+    cors_origins: Annotated[tuple[str, ...], "whose web pages may read answers; *: anybody's"] = ()
+    quotas: Annotated[bool | None, "whether writers pay tokens; none: only if the address is not loopback"] = None
     # What one connection may take, and how long.
-    header_bytes_max: int = 32 * 1024  # request line and headers
-    header_s_max: float = 10.0  # from the first byte, or from the connection, to the end of the headers
-    idle_s_max: float = 75.0  # between two requests of one connection
-    body_s_max: float = 30.0  # how long a body may take: a slow one must not keep its place
-    connections_max: int = 4096
-    connections_per_address_max: int | None = None  # None: as many as connections_max
-    streams_max: int = 1024  # tails and long polls at a time
-    stream_idle_s: float = 15.0  # a tail that has nothing to say says so, so that both ends know
-    stream_write_s_max: float = 60.0  # how long a reader of a tail may take nothing
-    ingest_bytes_max: int = 16 * 1024 * 1024  # decoded, if it came compressed
-    ingest_lines_max: int = 10_000
-    ingest_bodies_max: int = 16  # read or waiting at a time: each holds up to its whole body in memory
-    ingest_threads: int = 4
-    compress_bytes_min: int = 1024  # smaller answers cost more to compress than to send
-    read_threads: int = 4  # full reads run off the event loop
-    drain_s: int = 10  # how long SIGTERM waits for requests in flight
+    header_bytes_max: Annotated[int, Meta(ge=1024), "request line and headers"] = 32 * 1024
+    header_s_max: Annotated[float, "from the first byte, or from the connection, to the end of the headers"] = 10.0
+    idle_s_max: Annotated[float, "between two requests of one connection"] = 75.0
+    body_s_max: Annotated[float, "how long a body may take: a slow one must not keep its place"] = 30.0
+    connections_max: Annotated[int, Meta(ge=1), "connections at a time; fewer if the limit of open files is lower"] = (
+        4096
+    )
+    connections_per_address_max: Annotated[
+        int | None, Meta(ge=1), "of one address; none: as many as connections_max"
+    ] = None
+    streams_max: Annotated[int, Meta(ge=1), "tails and long polls at a time"] = 1024
+    stream_idle_s: Annotated[float, "a tail that has nothing to say says so, so that both ends know"] = 15.0
+    stream_write_s_max: Annotated[float, "how long a reader of a tail may take nothing"] = 60.0
+    ingest_bytes_max: Annotated[int, Meta(ge=1), "one ingest, decoded, if it came compressed"] = 16 * 1024 * 1024
+    ingest_lines_max: Annotated[int, Meta(ge=1), "lines of one ingest"] = 10_000
+    ingest_bodies_max: Annotated[
+        int, Meta(ge=1), "ingests read or waiting at a time: each holds up to its whole body in memory"
+    ] = 16
+    ingest_threads: Annotated[int, Meta(ge=1), "ingests at work at a time"] = 4
+    compress_bytes_min: Annotated[int, "smaller answers cost more to compress than to send"] = 1024
+    read_threads: Annotated[int, Meta(ge=1), "full reads at a time, off the event loop"] = 4
+    drain_s: Annotated[int, "how long SIGTERM waits for requests in flight"] = 10
     # What the process says of itself on stderr.
-    log_format: Literal["human", "json"] = "human"
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    access_log: bool = False  # a line for each request
+    log_format: Annotated[Literal["human", "json"], "how lines of the process's own log look"] = "human"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], "the least that is worth a line"] = "warning"
+    access_log: Annotated[bool, "a line for each request"] = False
+
+
+def _operator(text: str) -> str:
+    try:
+        return agent_of(text).hex()
+    except FieldRule as rule:
+        raise ValueError(f"operators has {text[:80]!r}, which {rule.detail}") from rule
