@@ -8,7 +8,9 @@ from episteme.api import Answer, AnswerGroup, AnyWinner, Comparison, Explanation
 from episteme.cli.output import bar, counted, print_fields, print_table, short, shown, shown_lines, talk, value_text
 from model import SOURCE_CLASSES
 
-_BAR_CELLS: Final = 20
+_BAR_CELLS: Final = 16
+_USUAL_STAGE: Final = "approved"
+_CANDIDATE_REST: Final = ("confidence", "trust", "votes", "agents", "hash")
 
 
 def print_answer(answer: Answer) -> None:
@@ -151,23 +153,24 @@ def _print_constraints(answer: Answer) -> None:
 def _print_explanation(explanation: Explanation) -> None:
     print_fields([("why", shown_lines(explanation.why))])
     if explanation.candidates:
+        has_stages = any(one.lifecycle != _USUAL_STAGE for one in explanation.candidates)
         print_table(
-            ("weight", "value", "tier", "stage", "confidence", "trust", "votes", "signed", "hash"),
+            ("weight", "value", "tier", *(["stage"] if has_stages else []), *_CANDIDATE_REST),
             [
                 (
                     f"{one.weight:.3f}",
                     value_text(one.value),
                     one.source_class,
-                    one.lifecycle,
+                    *([one.lifecycle] if has_stages else []),
                     f"{one.confidence_seen:g}",
                     ", ".join(f"{signer.trust:.2f}" for signer in one.signers[:3]),
                     f"{one.votes:g}",
-                    counted(one.signers_count, "agent"),
+                    str(one.signers_count),
                     short(one.hash),
                 )
                 for one in explanation.candidates
             ],
-            right=("weight", "confidence", "votes"),
+            right=("weight", "confidence", "votes", "agents"),
         )
     more = explanation.candidates_count - len(explanation.candidates)
     if more:
@@ -224,7 +227,7 @@ def print_history(found: History) -> None:
     if not found.turns:
         return
     print_table(
-        ("seq", "time", "what came", "answer", "confidence", "conflict", "claims"),
+        ("seq", "time", "cause", "answer", "confidence", "conflict", "claims"),
         [
             (
                 str(turn.seq),

@@ -7,12 +7,13 @@ import typer
 
 from episteme.audit import AuditContribution, AuditedQuery, AuditRecord, Replayed
 from episteme.cli.answers import print_answer, time_text
+from episteme.cli.app import App
 from episteme.cli.output import Output, chosen, print_fields, print_json, print_table, shown, talk
-from episteme.cli.session import URL_DEFAULT, Data, OutputOption, Url, database
+from episteme.cli.session import URL_DEFAULT, Data, OutputOption, Url, database, whole_agent
 from episteme.cli.tables import AUDITS, print_items
 from episteme.errors import EXIT_NOTHING, EXIT_VERIFICATION
 
-audit_app = typer.Typer(no_args_is_help=True, help="Queries that were answered, and what they were answered.")
+audit_app = App(help="Queries that were answered, and what they were answered.")
 
 _PAGE_MAX: Final = 1000
 
@@ -28,7 +29,9 @@ class OrderName(StrEnum):
 
 @audit_app.command("list")
 def list_(
-    agent: Annotated[str | None, typer.Option("--agent", help="Asked by this agent.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", callback=whole_agent, help="Asked by this agent, as hex or did:key.")
+    ] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="About this subject.")] = None,
     predicate: Annotated[str | None, typer.Option("--predicate", help="About this predicate.")] = None,
     from_time: Annotated[

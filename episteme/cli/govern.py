@@ -8,8 +8,20 @@ from typing import Annotated, Final
 import typer
 from blake3 import blake3
 
+from episteme.cli.app import App
 from episteme.cli.negative import NegativeNumbers
-from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait, whole_hash
+from episteme.cli.session import (
+    KEY_DEFAULT,
+    URL_DEFAULT,
+    Data,
+    DryRun,
+    KeyName,
+    OutputOption,
+    Url,
+    Wait,
+    whole_agent,
+    whole_hash,
+)
 from episteme.cli.signing import Unless, sign_and_send
 from episteme.cli.write import ValueType, assert_claim, keygen, object_from, vote
 from episteme.errors import InvalidField
@@ -215,7 +227,7 @@ def pack(
 
 
 def quota(
-    agent: Annotated[str, typer.Argument(callback=whole_hash, help="The agent, 64 hex digits.")],
+    agent: Annotated[str, typer.Argument(callback=whole_agent, help="The agent, as 64 hex digits or did:key.")],
     tokens: Annotated[int, typer.Argument(min=0, help="What it may spend in an hour.")],
     key: KeyName = KEY_DEFAULT,
     wait: Wait = None,
@@ -299,7 +311,9 @@ def alias(
 
 
 def revoke(
-    agent: Annotated[str, typer.Argument(callback=whole_hash, help="The agent whose key is revoked, 64 hex digits.")],
+    agent: Annotated[
+        str, typer.Argument(callback=whole_agent, help="The agent whose key is revoked, as 64 hex digits or did:key.")
+    ],
     reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
     key: KeyName = KEY_DEFAULT,
     wait: Wait = None,
@@ -343,20 +357,20 @@ def ack(
     )
 
 
-def add_signing(app: typer.Typer) -> None:
+def add_signing(app: App) -> None:
     """Register the command that makes a key, and all that sign with one."""
     app.command()(keygen)
     app.command("assert", cls=NegativeNumbers)(assert_claim)
     for measured in (vote, gold):
         app.command(cls=NegativeNumbers)(measured)
-    for command in (epoch, supersede, source, pack, quota, predicate, alias, revoke, ack):
-        app.command()(command)
+    app.add(epoch, supersede, source, pack, quota, predicate, alias, revoke, ack)
 
 
 def _weights(members: Sequence[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for member in members:
-        agent, equals, weight = member.partition("=")
+        named, equals, weight = member.partition("=")
+        agent = whole_agent(named) or named
         if agent in found:
             raise typer.BadParameter(f"{agent!r} is given twice", param_hint="MEMBERS")
         found[agent] = weight if equals else None

@@ -1,67 +1,73 @@
 """episteme import."""
 
-import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
-import msgspec
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from msgspec import Struct
 
-from episteme.api import Database
+from episteme.cli.bar import bar
+from episteme.cli.ingesting import Ingestion, Item, print_report
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json, talk
 from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, KeyName, OutputOption, Url, database, signing_key
+from episteme.cli.steps import failing
 from episteme.cli.write import LifecycleName, SourceClassName, ValueType
-from episteme.errors import EXIT_PARTLY, EXIT_USAGE, EpistemeError
+from episteme.errors import EXIT_PARTLY, EXIT_USAGE
 from episteme.importer import (
     SAYS_NOTHING,
     Keyring,
     Plan,
-    Skipped,
     check_columns,
     claims,
+    events_in,
     read_columns,
+    read_objects,
     read_rows,
-    summarize_skipped,
+    unsigned,
 )
-from episteme.receipts import IngestResult
-from model import SignedEvent
+from episteme.moving import FileKind, Imported, check_export, import_exactly, kind_of_file, numbered_lines
+from episteme.node import system_clock_ms
 
-_READABLE_WAIT_S = 30.0
-_NOTHING_SHOWN = ", ".join(SAYS_NOTHING[1:])
+_NOTHING_SHOWN: Final = ", ".join(SAYS_NOTHING[1:])
+_MAPPED: Final = ("claims", "csv")  # files that say nothing of how they are to be read
 
 
-class Report(msgspec.Struct):
-    """What an import did.  rows = accepted + duplicate + refused + the sum of skipped."""
+class _Target(NamedTuple):
+    """Where to, and what to print; dry_run: nowhere."""
 
-    rows: int = 0
-    accepted: int = 0
-    duplicate: int = 0
-    refused: int = 0
-    skipped: dict[str, int] = {}
-    keys: int = 0
-    keys_made: int = 0
-    last_seq: int = -1
-    seconds: float = 0.0
-    claims_per_second: int = 0
-    rejected_file: str | None = None
+    url: str
+    data: Path | None
+    output: Output
+    dry_run: bool
+
+
+class ExactReport(Struct, frozen=True):
+    """What an import into an empty folder prints; nothing was written if data is null."""
+
+    data: str | None
+    database: str
+    last_seq: int
+    events: int
+    signatures: int
+    state_digest: str | None
 
 
 def import_claims(
-    file: Annotated[Path, typer.Argument(help="A CSV file with a header.", exists=True, dir_okay=False, readable=True)],
-    subject: Annotated[str, typer.Option("--subject", help="Template, such as 'isbn:{isbn}'.")],
-    predicate: Annotated[str, typer.Option("--predicate", help="Template.")],
-    object_: Annotated[str, typer.Option("--object", help="Template, such as '{authors}'.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with a header, lines of JSON, signed envelopes, or an export; may be packed (.gz, .zst).",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
+    ],
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Of CSV and plain JSON: a template, such as 'isbn:{isbn}'.")
+    ] = None,
+    predicate: Annotated[str | None, typer.Option("--predicate", help="Template.")] = None,
+    object_: Annotated[str | None, typer.Option("--object", help="Template, such as '{authors}'.")] = None,
     value_type: Annotated[ValueType, typer.Option("--type", help="How to read the object.")] = ValueType.TEXT,
     sign_per: Annotated[
         str | None, typer.Option("--sign-per", help="A column: one key for each of its values, made when missing.")
@@ -81,116 +87,129 @@ def import_claims(
         list[str] | None,
         typer.Option("--nothing", help=f"An object that says nothing; repeatable. [default: {_NOTHING_SHOWN}]"),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, and write nothing.")] = False,
     key: KeyName = KEY_DEFAULT,
     url: Url = URL_DEFAULT,
     data: Data = None,
     output: OutputOption = None,
 ) -> None:
-    """Sign the rows of a CSV file as claims and write them.  Run it again to go on where it stopped."""
-    plan = Plan(
-        subject=subject,
-        predicate=predicate,
-        object=object_,
-        object_type=value_type.value,
-        confidence=confidence,
-        source_class=source_class.value,
-        lifecycle=lifecycle.value,
-        timestamp_ms=int(file.stat().st_mtime * 1000) if timestamp is None else timestamp,
-        metadata=_metadata(metadata or []),
-        says_nothing=SAYS_NOTHING if nothing is None else ("", *(text.casefold() for text in nothing)),
-        sign_per=sign_per,
-    )
-    try:
+    """Write what a file holds.  Run it again to go on where it stopped: what is there already is told as duplicate.
+
+    Rows are signed as claims by way of templates; events that are signed already are written as they are. The export
+    of a whole log with --data of a new folder makes the same database: same id, positions, times and signatures, all
+    verified, or nothing.
+    """
+    target = _Target(url, data, chosen(output), dry_run)
+    with failing(file):
+        kind = kind_of_file(file)
+        if kind in _MAPPED:
+            plan = Plan(
+                subject=_given(subject, "--subject"),
+                predicate=_given(predicate, "--predicate"),
+                object=_given(object_, "--object"),
+                object_type=value_type.value,
+                confidence=confidence,
+                source_class=source_class.value,
+                lifecycle=lifecycle.value,
+                timestamp_ms=int(file.stat().st_mtime * 1000) if timestamp is None else timestamp,
+                metadata=_metadata(metadata or []),
+                says_nothing=SAYS_NOTHING if nothing is None else ("", *(text.casefold() for text in nothing)),
+                sign_per=sign_per,
+            )
+            _import_rows(file, kind, plan, key, target)
+        elif kind == "export" and data is not None and not _holds_something(data):
+            _import_exactly(file, data, target)
+        else:
+            _import_events(file, kind, target)
+
+
+def _import_rows(file: Path, kind: FileKind, plan: Plan, key: str, target: _Target) -> None:
+    if kind == "csv":
         check_columns(plan, read_columns(file))
-    except EpistemeError as error:
-        fail(error)
+    else:
+        check_columns(plan, next((list(row) for _, row in read_objects(file)), []))
     keyring = Keyring(plan, lambda: signing_key(key))
-    with database(url, data) as db:
-        report, failure = _run(db, file, plan, keyring)
-    _print_report(report, chosen(output))
-    if failure is not None:
-        fail(failure)
+    ingestion = Ingestion(file)
+
+    def rows() -> Iterator[tuple[int, dict[str, str]]]:
+        for numbered in read_rows(file) if kind == "csv" else read_objects(file):
+            ingestion.report.rows += 1
+            yield numbered
+
+    if target.dry_run:
+        ingestion.report.accepted = sum(1 for _ in unsigned(rows(), plan, ingestion.skip))
+        _finish(ingestion, target)
+        return
+    with database(target.url, target.data) as db:
+        ingestion.run(db, iter(claims(rows(), plan, keyring, ingestion.skip)), _line_count(file), ordered=False)
+    ingestion.report.keys, ingestion.report.keys_made = len(keyring), keyring.made_count
+    _finish(ingestion, target)
+
+
+def _import_events(file: Path, kind: FileKind, target: _Target) -> None:
+    """Into a database that is there: at other positions, and each refused that it would refuse from anybody."""
+    ingestion = Ingestion(file)
+
+    def events() -> Iterator[Item]:
+        for number, event in events_in(file, kind, ingestion.skip):
+            ingestion.report.rows += 1
+            yield number, event
+
+    if target.dry_run:
+        for _ in events():
+            ingestion.report.accepted += 1
+        _finish(ingestion, target)
+        return
+    with database(target.url, target.data) as db:
+        ingestion.run(db, events(), _line_count(file), ordered=True)
+    _finish(ingestion, target)
+
+
+def _import_exactly(file: Path, data: Path, target: _Target) -> None:
+    if target.dry_run:
+        checked = check_export(file, bar)
+        report = ExactReport(None, checked.database, checked.last_seq, checked.events, checked.signatures, None)
+    else:
+        made: Imported = import_exactly(file, data, bar, clock_ms=system_clock_ms)
+        digest = made.folded.digest
+        report = ExactReport(str(data), made.database, made.last_seq, made.events, made.signatures, digest)
+    if target.output is not Output.TABLE:
+        print_json(report, target.output)
+        return
+    print_fields(
+        [
+            ("data folder", report.data or "none: a dry run"),
+            ("database", report.database),
+            ("last seq", str(report.last_seq)),
+            ("verified", f"{report.events:,} hashes and {report.signatures:,} signatures"),
+            *([("state", f"{report.state_digest}, folded anew")] if report.state_digest else []),
+        ]
+    )
+
+
+def _finish(ingestion: Ingestion, target: _Target) -> None:
+    report = ingestion.finish()
+    print_report(report, target.output)
+    if target.dry_run:
+        talk.print("a dry run: nothing was written")
+    if ingestion.failure is not None:
+        fail(ingestion.failure)
     if report.refused:
         raise typer.Exit(EXIT_PARTLY)
 
 
-def _run(db: Database, file: Path, plan: Plan, keyring: Keyring) -> tuple[Report, EpistemeError | None]:
-    report, skipped, refused = Report(), list[Skipped](), list[IngestResult]()
-    lines: deque[int] = deque()
-    started_s = time.monotonic()
-
-    def events(progress: Progress, task: TaskID) -> Iterator[SignedEvent]:
-        for line, signed in claims(_counted(file, report, progress, task), plan, keyring, skipped.append):
-            lines.append(line)
-            yield signed
-
-    failure: EpistemeError | None = None
-    with _progress() as progress:
-        task = progress.add_task(f"importing {file.name}", total=_line_count(file) - 1)
-        try:
-            for result in db.ingest(events(progress, task)):
-                line = lines.popleft()
-                if result.status == "refused":
-                    refused.append(msgspec.structs.replace(result, line=line))
-                elif result.status == "duplicate":
-                    report.duplicate += 1
-                else:
-                    report.accepted += 1
-                if result.seq is not None:
-                    report.last_seq = max(report.last_seq, result.seq)
-            progress.update(task, completed=report.rows, total=report.rows)
-            _wait_readable(db, report.last_seq)
-        except EpistemeError as error:  # what was done until then is told all the same
-            failure = error
-    report.seconds = round(time.monotonic() - started_s, 3)
-    report.claims_per_second = round((report.accepted + report.duplicate) / max(report.seconds, 0.001))
-    report.refused = len(refused)
-    report.skipped = summarize_skipped(skipped)
-    report.keys, report.keys_made = len(keyring), keyring.made_count
-    report.rejected_file = _write_rejected(file, skipped, refused)
-    return report, failure
+def _holds_something(data: Path) -> bool:
+    return data.exists() and (not data.is_dir() or any(data.iterdir()))
 
 
-def _counted(file: Path, report: Report, progress: Progress, task: TaskID) -> Iterator[tuple[int, dict[str, str]]]:
-    for line, row in read_rows(file):
-        report.rows += 1
-        if report.rows % 200 == 0:
-            progress.update(task, completed=report.rows)
-        yield line, row
-
-
-def _wait_readable(db: Database, seq: int) -> None:
-    """Come back once a query sees all that was written."""
-    if seq >= 0:
-        db.query("-", "-", min_seq=seq, wait_s=_READABLE_WAIT_S)
-
-
-def _write_rejected(file: Path, skipped: list[Skipped], refused: list[IngestResult]) -> str | None:
-    """Rows that are no claim for a reason worth reading, beside the file; None if there are none."""
-    invalid = [one for one in skipped if one.reason != "says nothing"]
-    if not invalid and not refused:
-        return None
-    path = Path(f"{file.name}.rejected")
-    lines = [*invalid, *({"line": one.line, "reason": one.code, "detail": one.detail} for one in refused)]
-    path.write_bytes(msgspec.json.Encoder().encode_lines(lines))
-    return str(path)
+def _given(template: str | None, option: str) -> str:
+    if template is None:
+        raise typer.BadParameter("is missing: this file says nothing of it by itself", param_hint=option)
+    return template
 
 
 def _line_count(file: Path) -> int:
-    with file.open("rb") as opened:
-        return sum(block.count(b"\n") for block in iter(lambda: opened.read(1 << 20), b""))
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=talk,
-        disable=not talk.is_terminal,
-    )
+    return sum(1 for _ in numbered_lines(file))
 
 
 def _metadata(pairs: list[str]) -> dict[str, str]:
@@ -199,21 +218,3 @@ def _metadata(pairs: list[str]) -> dict[str, str]:
         talk.print("error: --metadata takes name=template")
         raise typer.Exit(EXIT_USAGE)
     return split
-
-
-def _print_report(report: Report, output: Output) -> None:
-    if output is not Output.TABLE:
-        print_json(report, output)
-        return
-    print_fields(
-        [
-            ("rows", f"{report.rows:,}"),
-            ("accepted", f"{report.accepted:,} claims, signed by {report.keys:,} keys ({report.keys_made:,} made)"),
-            ("duplicate", f"{report.duplicate:,} rows said the same again"),
-            *((f"skipped {reason}", f"{count:,}") for reason, count in report.skipped.items()),
-            ("refused", f"{report.refused:,}"),
-            ("time", f"{report.seconds:.1f} s until readable, {report.claims_per_second:,} claims/s"),
-        ]
-    )
-    if report.rejected_file is not None:
-        talk.print(f"rows that were not taken, with reasons: {report.rejected_file}", markup=False)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from episteme.cli import tables
+from episteme.cli.app import App
 from episteme.cli.output import Output, chosen, print_json, talk
-from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, names, whole_hash
+from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, names, whole_agent, whole_hash
 from episteme.client import Client
 from episteme.errors import EXIT_NOTHING
 from episteme.lookups import Lookups, Paged
@@ -84,7 +85,9 @@ def lineage(
 def assertions(
     subject: Annotated[str | None, typer.Option("--subject", help="About this subject.")] = None,
     predicate: Annotated[str | None, typer.Option("--predicate", help="About this predicate.")] = None,
-    agent: Annotated[str | None, typer.Option("--agent", help="Signed by this agent.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", callback=whole_agent, help="Signed by this agent, as hex or did:key.")
+    ] = None,
     source_class: Annotated[
         list[str] | None, typer.Option("--source-class", help="Of these tiers; repeatable.")
     ] = None,
@@ -135,7 +138,7 @@ def subjects(
 
 def agents(
     agent: Annotated[
-        str | None, typer.Argument(callback=whole_hash, help="One of them, for its trust, quota and counts.")
+        str | None, typer.Argument(callback=whole_agent, help="One of them, for its trust, quota and counts.")
     ] = None,
     limit: Limit = 100,
     min_seq: MinSeq = None,
@@ -302,7 +305,7 @@ def lenses(url: Url = URL_DEFAULT, data: Data = None, output: OutputOption = Non
     _list(lambda db, paged: db.lenses(**paged), tables.LENSES, _PAGE_MAX, None, url, data, output)
 
 
-def add_listings(app: typer.Typer) -> None:
+def add_listings(app: App) -> None:
     """Register the commands of this module."""
     commands: tuple[Callable[..., None], ...] = (
         votes,
@@ -320,8 +323,7 @@ def add_listings(app: typer.Typer) -> None:
         aliases,
         lenses,
     )
-    for command in commands:
-        app.command(command.__name__.replace("_", "-"))(command)
+    app.add(*commands)
 
 
 def _show(
@@ -354,14 +356,18 @@ def _list(
     """So many items, from as many pages as it takes; exit code 3 if there are none."""
     items: list[Any] = []
     cursor: str | None = None
+    is_one_document = chosen(output) is Output.JSON
     with database(url, data) as db:
         while True:
             page = read(db, Paged(limit=min(limit - len(items), _PAGE_MAX), cursor=cursor, min_seq=min_seq))
-            tables.print_items(table, page.items, chosen(output))
+            if not is_one_document:
+                tables.print_items(table, page.items, chosen(output), first=not items)
             items += page.items
             cursor = page.next
             if cursor is None or len(items) >= limit:
                 break
+    if is_one_document:
+        tables.print_items(table, items, Output.JSON)
     if cursor is not None:
         talk.print("there is more: --limit")
     if not items:
@@ -372,9 +378,11 @@ def _follow(db: Client | Node, read: Callable[..., Page[Any]], after: int | None
     """Print what comes, page by page, until the process is interrupted."""
     behind = read(db, Paged(limit=1)).seq if after is None else after
     cursor: str | None = None
+    first = True
     while True:
         page = read(db, Paged(cursor=cursor, wait_s=_FOLLOW_WAIT_S), behind)
-        tables.print_items(tables.ESCALATIONS, page.items, output)
+        tables.print_items(tables.ESCALATIONS, page.items, output, first=first)
+        first = first and not page.items
         cursor = page.next
         if cursor is None:
             behind = page.seq

@@ -1,4 +1,4 @@
-"""episteme log verify, repair, dump."""
+"""episteme log info, read, verify, repair, dump."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,11 @@ import msgspec
 import typer
 
 from episteme.check import ClaimCheck, check_claims
+from episteme.cli.app import App
 from episteme.cli.bar import bar
 from episteme.cli.frames import parse_time, print_frames
+from episteme.cli.lines import LinePrinter
+from episteme.cli.loginfo import print_info
 from episteme.cli.output import (
     Output,
     chosen,
@@ -25,11 +28,13 @@ from episteme.cli.output import (
 )
 from episteme.cli.session import OutputOption
 from episteme.config import DEFAULT_DATA
-from episteme.errors import EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, Damaged
+from episteme.errors import EXIT_USAGE, EXIT_VERIFICATION, CannotOpen, Damaged, EpistemeError
+from episteme.loginfo import log_info
 from episteme.node import LOG_FOLDER
-from wal import Corrupt, LogError, Quarantined, Repaired, dump_log, repair_log
+from episteme.tailing import LogFilter, tail_of
+from wal import Corrupt, LogError, Quarantined, ReadOnlyLog, Repaired, dump_log, repair_log
 
-log_app = typer.Typer(no_args_is_help=True, help="Look after a log, offline.")
+log_app = App(help="Look after a log, offline.")
 
 _DUMP_COUNT: Final = 20
 _DUMP_COUNT_MAX: Final = 100_000  # a table is held in memory until it is whole
@@ -66,6 +71,37 @@ class RepairReport(msgspec.Struct, frozen=True):
     end_seq: int
     quarantined_bytes: int
     findings: tuple[Quarantined, ...]
+
+
+@log_app.command()
+def info(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
+    """Show which log it is, its positions and times, and its files.
+
+    Changes nothing, checks nothing but headers, and may run beside a server.
+    """
+    with _errors():
+        print_info(log_info(_log_folder(folder)), chosen(output))
+
+
+@log_app.command()
+def read(
+    folder: Folder = DEFAULT_DATA,
+    start: Annotated[int | None, typer.Option("--from", min=0, help="The first position.")] = None,
+    after: Annotated[int | None, typer.Option("--after", min=-1, help="The position before the first.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="At most so many.")] = _DUMP_COUNT,
+    output: OutputOption = None,
+) -> None:
+    """Show events as they were taken, a line each: what `episteme tail` shows, of a folder.
+
+    Changes nothing and may run beside a server: shows what is on the disk for certain, and no more.
+    """
+    if start is not None and after is not None:
+        _refuse("--from and --after: only one of them")
+    with _errors(), ReadOnlyLog.open(_log_folder(folder)) as log:
+        at = after if after is not None else (log.first_seq if start is None else start) - 1
+        printer = LinePrinter(chosen(output))
+        for line in islice(tail_of(log, at, LogFilter(), follow=False), count):
+            printer(line)
 
 
 @log_app.command()
@@ -148,6 +184,8 @@ def _refuse(detail: str) -> NoReturn:
 def _errors() -> Iterator[None]:
     try:
         yield
+    except EpistemeError as error:
+        fail(error)
     except Corrupt as error:
         fail(Damaged(str(error)))
     except (LogError, OSError) as error:

@@ -8,13 +8,15 @@ option is refused as ever, for a typo must not become what a claim says.
 import re
 from typing import Any, Final
 
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
+
+from episteme.cli.app import Command
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _MARK: Final = "\x00"  # no argument of a process can hold it
 
 
-class NegativeNumbers(TyperCommand):
+class NegativeNumbers(Command):
     """A command that takes an argument such as -0.5 for what it is."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

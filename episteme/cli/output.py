@@ -4,10 +4,14 @@ Text that other agents wrote is shown as data: control characters are spelled
 out, markup is not interpreted.
 """
 
+import csv
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from enum import StrEnum
+from io import StringIO
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,6 +20,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from episteme.cli.flat import columns_of, row_of
 from episteme.errors import PROBLEMS, EpistemeError
 from model import AnyValue
 
@@ -24,10 +29,11 @@ _UNSEEN = "\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff
 _CONTROL = re.compile(f"[\x00-\x1f{_UNSEEN}]")
 _CONTROL_IN_JSON = re.compile(f"[{_UNSEEN}]")  # the others JSON has escaped, and those between its values are ours
 _CELL_CHARS_MAX = 200
-_CELL_CHARS_LEAST = 16  # narrower, a cell of words is no pleasure to read
+_CELL_CHARS_LEAST = 19  # narrower, a cell of words is no pleasure to read
 _COLUMNS_APART = 2
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
+debugging: ContextVar[bool] = ContextVar("debugging", default=False)  # whether errors come with a traceback
 
 
 class Output(StrEnum):
@@ -36,6 +42,7 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+    CSV = "csv"
 
 
 def chosen(output: Output | None) -> Output:
@@ -45,14 +52,44 @@ def chosen(output: Output | None) -> Output:
     return Output.TABLE if sys.stdout.isatty() else Output.JSONL
 
 
-def print_json(data: Any, output: Output) -> None:
-    """One value, in UTF-8 whatever the locale: indented for json, one line for jsonl."""
+def print_json(data: Any, output: Output, *, first: bool = True) -> None:
+    """One value, in UTF-8 whatever the locale: indented for json, one line for jsonl and csv.
+
+    first: whether it is the first of a list: then csv begins with the names of the columns.
+    """
+    if output is Output.CSV:
+        _write(_csv(data, first=first))
+        return
     encoded = msgspec.json.encode(data)
     if output is Output.JSON:
         encoded = msgspec.json.format(encoded, indent=2)
-    text = _CONTROL_IN_JSON.sub(_spelled, encoded.decode("utf-8"))
+    _write(_CONTROL_IN_JSON.sub(_spelled, encoded.decode("utf-8")) + "\n")
+
+
+def print_list(items: Sequence[Any], output: Output, *, first: bool = True) -> None:
+    """Items: an array for json, else a line each; first: as print_json."""
+    if output is Output.JSON:
+        print_json(list(items), output)
+        return
+    for item in items:
+        print_json(item, output, first=first)
+        first = False
+
+
+def _csv(data: Any, *, first: bool) -> str:
+    """A line of CSV, whatever the value holds; controls are spelled out, so that a line stays one."""
+    columns = columns_of(data)
+    lines = StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    if first:
+        writer.writerow(columns)
+    writer.writerow(shown_lines(cell) for cell in row_of(data, columns))
+    return lines.getvalue()
+
+
+def _write(text: str) -> None:
     sys.stdout.flush()
-    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.buffer.write(text.encode())
     sys.stdout.buffer.flush()
 
 
@@ -73,9 +110,11 @@ def print_table(
             console.print(_fields_table((name, cell) for name, cell in zip(columns, row, strict=True) if cell))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        justify: JustifyMethod = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column == whole)
+    fits = _least_width(columns, cells, whole or "") <= console.width
+    for name, natural in zip(columns, _widths(columns, cells), strict=True):
+        justify: JustifyMethod = "right" if name in right else "left"
+        is_firm = name == whole or (fits and natural <= _CELL_CHARS_LEAST)  # what is short is never folded
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=is_firm)
     for row in cells:
         table.add_row(*row)
     console.print(table)
@@ -83,11 +122,16 @@ def print_table(
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Text]], whole: str) -> int:
     """How wide a terminal has to be for a table that folds what it may, and still can be read."""
-    width = _COLUMNS_APART * (len(columns) - 1)
-    for position, name in enumerate(columns):
-        natural = max(len(name), *(row[position].cell_len for row in rows))
-        width += natural if name == whole else min(natural, _CELL_CHARS_LEAST)
-    return width
+    apart = _COLUMNS_APART * (len(columns) - 1)
+    return apart + sum(
+        natural if name == whole else min(natural, _CELL_CHARS_LEAST)
+        for name, natural in zip(columns, _widths(columns, rows), strict=True)
+    )
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
+    """How wide each column would like to be."""
+    return [max([len(name), *(row[at].cell_len for row in rows)]) for at, name in enumerate(columns)]
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -140,11 +184,15 @@ def fail(error: EpistemeError) -> NoReturn:
             talk.print(Text(f"  {problem.pointer}: {shown_lines(problem.detail)}"))
     talk.print(Text(f"  hint: {error.hint}"))
     talk.print(Text(f"  code: {error.code}", style="dim"))
+    if debugging.get():
+        talk.print(Text(shown_lines("".join(traceback.format_exception(error)), lines=True)))
     raise typer.Exit(PROBLEMS[error.code].exit_code)
 
 
-def shown_lines(text: str) -> str:
-    """As shown, without the cut."""
+def shown_lines(text: str, *, lines: bool = False) -> str:
+    """As shown, without the cut; lines: its line breaks are ours, and stay."""
+    if lines:
+        return "\n".join(map(shown_lines, text.split("\n")))
     return _CONTROL.sub(_spelled, text)
 
 

@@ -1,98 +1,119 @@
 """episteme serve."""
 
-import logging
-import re
+import os
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import typer
 
-from episteme.audit import AuditOptions
-from episteme.cli.output import fail, talk
-from episteme.config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, NodeConfig, ServerConfig
+from episteme.cli.flags import with_settings
+from episteme.cli.output import fail, shown_lines, talk
+from episteme.config import DEFAULT_DATA, NodeConfig, ServerConfig
 from episteme.errors import CannotOpen, EpistemeError
 from episteme.keys import Key, key_path
 from episteme.node import Node
-from episteme.server.serve import serve as run
+from episteme.settings import FILE_NAME, Settings, read_settings
 
 KEY_FOLDER: Final = "keys"  # of a data folder
 OPERATOR_NAME: Final = "operator"
 
-_AGENT = re.compile(r"[0-9a-f]{64}")
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help=f"The file of settings, TOML (also EPISTEME_CONFIG). [default: {FILE_NAME} of the data folder, if there]",
+    ),
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help=f"The data folder (also EPISTEME_DATA, or data in the file of settings). [default: {DEFAULT_DATA}]",
+    ),
+]
 
 
-def serve(
-    data: Annotated[Path, typer.Option("--data", envvar="EPISTEME_DATA", help="The data folder.")] = DEFAULT_DATA,
-    host: Annotated[
-        str, typer.Option("--host", envvar="EPISTEME_HOST", help="The address to listen on.")
-    ] = DEFAULT_HOST,
-    port: Annotated[
-        int, typer.Option("--port", envvar="EPISTEME_PORT", min=0, max=65535, help="0 takes any free one.")
-    ] = DEFAULT_PORT,
-    public: Annotated[
-        bool, typer.Option("--public", help="Allow an address that others can reach; there are no tokens yet.")
-    ] = False,
-    quotas: Annotated[
-        bool | None,
-        typer.Option("--quotas/--no-quotas", help="Whether writers pay; by default, unless the address is loopback."),
-    ] = None,
-    audit: Annotated[
-        bool, typer.Option("--audit/--no-audit", help="Whether every answer is recorded, with who asked and why.")
-    ] = True,
-    operator: Annotated[
-        list[str] | None,
-        typer.Option("--operator", help="An agent that governs besides the operator key in the folder; repeatable."),
-    ] = None,
-) -> None:
+@with_settings
+def serve(flags: Mapping[str, object], data: DataFolder = None, config: ConfigFile = None) -> None:
     """Open or create a data folder and serve it until SIGTERM or Ctrl-C.
 
     At the first start an operator key is made in it: whoever has that governs the database.
+
+    Every setting is a flag here, a variable of the environment (--port is EPISTEME_PORT) and a key of the file of
+    settings, in that order of strength. `episteme config show` tells what is in force and where it was said.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    if not data.exists():
-        talk.print(f"no data folder: creating {data}", markup=False)
     try:
-        others = tuple(_agent(one) for one in operator or ())
-        run(
-            data,
-            lambda: NodeConfig(operators=(_operator(data), *others), audit=AuditOptions(enabled=audit)),
-            ServerConfig(host=host, port=port, public=public, quotas=quotas),
-            _started,
+        settings = read_settings(environ=os.environ, flags=flags, data=data, file=config)
+        server = settings.server()
+        settings.node()
+        _say_settings(settings)
+        serve_folder(
+            settings.data, lambda: _node_config(settings), server, lambda node, url: _started(node, url, settings.data)
         )
     except EpistemeError as error:
         fail(error)
     talk.print("stopped: all that was acknowledged is on the disk")
 
 
+def serve_folder(
+    folder: Path, configure: Callable[[], NodeConfig], config: ServerConfig, started: Callable[[Node, str], None]
+) -> None:
+    """As episteme.server.serve, which is imported here: no other command need wait a tenth of a second for it."""
+    from episteme.server.serve import serve as run
+
+    run(folder, configure, config, started)
+
+
+def _say_settings(settings: Settings) -> None:
+    for warning in settings.warnings:
+        talk.print(f"warning: {shown_lines(warning)}", style="yellow", markup=False)
+    if settings.file is not None:
+        talk.print(f"settings of {settings.file}", markup=False)
+    if settings.data.exists() and not settings.data.is_dir():
+        raise CannotOpen(f"{settings.data} is a file, not a data folder")
+
+
+def _node_config(settings: Settings) -> NodeConfig:
+    """What was said, with the folder's own key among the operators."""
+    if not settings.data.exists():
+        talk.print(f"no data folder: creating {settings.data}", markup=False)
+    config = settings.node()
+    return msgspec.structs.replace(config, operators=(_operator(settings.data), *config.operators))
+
+
 def _operator(data: Path) -> str:
     """The agent of the folder's operator key, which is made if it is missing."""
     folder = data / KEY_FOLDER
-    if data.exists() and not data.is_dir():
-        raise CannotOpen(f"{data} is not a folder")
     key, made = Key.load_or_create(OPERATOR_NAME, folder)
     path = key_path(OPERATOR_NAME, folder)
     talk.print(f"operator {key.agent_hex}, {'made now and kept' if made else 'its key is'} in {path}", markup=False)
     return key.agent_hex
 
 
-def _agent(text: str) -> str:
-    if not _AGENT.fullmatch(text):
-        raise typer.BadParameter(f"{text!r} is not 64 lower-case hex digits", param_hint="--operator")
-    return text
-
-
-def _started(node: Node, url: str) -> None:
-    torn = node.log.torn_tail
-    if torn is not None:
-        count = torn.acknowledged_count
-        what = (
-            f"{count} ACKNOWLEDGED EVENTS WERE IN IT, the disk lost or damaged them" if count else "never acknowledged"
-        )
-        copy = f"; its bytes are kept in {torn.kept_in}" if torn.kept_in else ""
-        talk.print(
-            f"log: cut a torn tail of {torn.cut_bytes} bytes at {torn.path} byte {torn.offset} ({torn.reason}): "
-            f"{what}{copy}",
-            markup=False,
-        )
+def _started(node: Node, url: str, data: Path) -> None:
+    _say_torn(node)
     talk.print(f"database {node.database} · log at seq {node.end_seq} · folded to {node.applied_seq}", markup=False)
+    from episteme.server.access import token_store
+
+    if not token_store(data).has_active():
+        make = f"episteme token create ops --scope admin --data {shlex.quote(str(data))}"
+        talk.print(f"no API tokens yet; calls that look after the server need one: {make}", markup=False)
+    talk.print(f"pages and OpenAPI document at {url}/docs", markup=False)
     talk.print(f"listening on {url}", markup=False)
+
+
+def _say_torn(node: Node) -> None:
+    torn = node.log.torn_tail
+    if torn is None:
+        return
+    count = torn.acknowledged_count
+    what = f"{count} ACKNOWLEDGED EVENTS WERE IN IT, the disk lost or damaged them" if count else "never acknowledged"
+    copy = f"; its bytes are kept in {torn.kept_in}" if torn.kept_in else ""
+    talk.print(
+        f"log: cut a torn tail of {torn.cut_bytes} bytes at {torn.path} byte {torn.offset} ({torn.reason}): "
+        f"{what}{copy}",
+        markup=False,
+    )

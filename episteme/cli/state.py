@@ -1,4 +1,4 @@
-"""episteme rebuild; episteme state digest, snapshot, snapshots, dead-letters."""
+"""episteme rebuild; episteme state digest, snapshot, snapshots, dead-letters: of a folder, or of a running server."""
 
 import os
 import time
@@ -12,7 +12,9 @@ import typer
 from msgspec import Struct
 
 from cortex import Manifest, OnProgress, Rebuilt, State, WrongLog
+from episteme.cli.app import App
 from episteme.cli.bar import bar
+from episteme.cli.live import LiveUrl, rebuild_live, snapshot_live, state_of
 from episteme.cli.output import (
     Output,
     chosen,
@@ -25,7 +27,7 @@ from episteme.cli.output import (
     shown_lines,
     talk,
 )
-from episteme.cli.session import OutputOption
+from episteme.cli.session import OutputOption, server
 from episteme.config import DEFAULT_DATA, NodeConfig
 from episteme.errors import (
     EXIT_PARTLY,
@@ -42,7 +44,7 @@ from episteme.node import LOG_FOLDER, system_clock_ms
 from episteme.state import open_state, remake_state
 from wal import FileLog
 
-state_app = typer.Typer(no_args_is_help=True, help="Look after the state that is folded from the log, offline.")
+state_app = App(help="Look after the state that is folded from the log.")
 
 _LOOK_S: Final = 0.1  # how often a bar moves while the fold catches up
 _LETTERS_SHOWN: Final = 1000
@@ -92,15 +94,21 @@ class LetterReport(Struct, frozen=True):
 def rebuild(
     folder: Folder = DEFAULT_DATA,
     digest: Annotated[bool, typer.Option("--digest", help="Compare the old state with the new one.")] = False,
+    url: LiveUrl = None,
     output: OutputOption = None,
 ) -> None:
     """Make the state anew from the log, beside the old one, then put it in its place.
 
-    If it fails or is stopped half-way, the old state is as it was. With --digest, exit code 4 if the two differ.
+    If it fails or is stopped half-way, the old state is as it was. With --url a server does so while it goes on to
+    answer. With --digest, exit code 4 if the two differ.
     """
     started_s = time.monotonic()
-    with _log(folder) as log, bar("rebuilding") as moved:
-        rebuilt = _rebuilt(folder, log, moved, digest=digest)
+    if url is not None:
+        with server(url) as client:
+            rebuilt = rebuild_live(client, digest=digest)
+    else:
+        with _log(folder) as log, bar("rebuilding") as moved:
+            rebuilt = _rebuilt(folder, log, moved, digest=digest)
     seconds = time.monotonic() - started_s
     before, after = rebuilt.digest_before, rebuilt.digest_after
     same = None if before is None or after is None else before == after
@@ -123,10 +131,14 @@ def rebuild(
 
 
 @state_app.command("digest")
-def digest_command(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
+def digest_command(folder: Folder = DEFAULT_DATA, url: LiveUrl = None, output: OutputOption = None) -> None:
     """Say what the state comes to: equal logs give equal digests, on any machine."""
-    with _caught_up(folder) as state:
-        report = DigestReport(state.watermark.seq, state.digest())
+    if url is not None:
+        with server(url) as client:
+            report = DigestReport(*state_of(client))
+    else:
+        with _caught_up(folder) as state:
+            report = DigestReport(state.watermark.seq, state.digest())
     if chosen(output) is Output.TABLE:
         print_fields([("events", f"{report.events:,}"), ("digest", report.digest)])
     else:
@@ -137,12 +149,19 @@ def digest_command(folder: Folder = DEFAULT_DATA, output: OutputOption = None) -
 def snapshot_command(
     folder: Folder = DEFAULT_DATA,
     digest: Annotated[bool, typer.Option(help="Read the whole state for its digest.")] = True,
+    url: LiveUrl = None,
     output: OutputOption = None,
 ) -> None:
     """Copy the state, with hard links where possible; a state that is lost later begins there."""
-    with _caught_up(folder) as state:
-        saved = state.save_snapshot(digest=digest)
-    _print_snapshots([SnapshotReport(str(saved.path), *_described(saved.manifest))], chosen(output))
+    if url is not None:
+        with server(url) as client:
+            made = snapshot_live(client, digest=digest)
+        report = SnapshotReport(made.name, made.position, made.size_bytes, made.digest)
+    else:
+        with _caught_up(folder) as state:
+            saved = state.save_snapshot(digest=digest)
+        report = SnapshotReport(str(saved.path), *_described(saved.manifest))
+    _print_snapshots([report], chosen(output))
 
 
 @state_app.command("snapshots")

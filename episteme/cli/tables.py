@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from episteme.api import StoredAssertion
 from episteme.audit import AuditedQuery
 from episteme.cli.answers import time_text, winner_text
-from episteme.cli.output import Output, counted, print_fields, print_json, print_table, short, shown, value_text
+from episteme.cli.output import Output, counted, print_fields, print_list, print_table, short, shown, value_text
 from episteme.shapes import (
     AgentReport,
     AgentSummary,
@@ -42,11 +42,10 @@ class Table(NamedTuple):
     whole: str | None = None
 
 
-def print_items(table: Table, items: Sequence[Any], output: Output = Output.TABLE) -> None:
-    """Items as they were asked for; as a table, if there are any."""
+def print_items(table: Table, items: Sequence[Any], output: Output = Output.TABLE, *, first: bool = True) -> None:
+    """Items as they were asked for; as a table, if there are any.  first: as print_list."""
     if output is not Output.TABLE:
-        for item in items:
-            print_json(item, output)
+        print_list(items, output, first=first)
     elif items:
         print_table(table.columns, [table.cells(item) for item in items], right=table.right, whole=table.whole)
 
@@ -216,6 +215,7 @@ def print_agent(report: AgentReport) -> None:
     more = " or more" if report.has_more_claims else ""
     fields = [
         ("agent", report.agent),
+        ("did", report.did),
         ("trust", f"{report.trust:.3f}, {report.right_count} right, {report.wrong_count} wrong"),
         ("claims", f"{report.claims_count:,}{more}"),
         ("quota", f"{report.quota.used:,} of {report.quota.limit:,} tokens until {time_text(report.quota.resets_ms)}"),

@@ -1,5 +1,6 @@
 """episteme keygen, assert, vote."""
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from episteme.keys import DEFAULT_NAME, Key
 from episteme.parameters import parse_time
 from model import AnyValue, BooleanValue, FieldRule, NumberValue, ReferenceValue
 
+_WITHOUT_ZERO = re.compile(r"^(-?)(?=\.[0-9])")
 _WEIGHTS = {"up": "1", "down": "-1", "none": "0"}
 
 
@@ -57,9 +59,9 @@ def keygen(
     except EpistemeError as error:
         fail(error)
     if chosen(output) is Output.TABLE:
-        print_fields([("agent", key.agent_hex), ("kept in", str(path))])
+        print_fields([("agent", key.agent_hex), ("did:key", key.did), ("kept in", str(path))])
     else:
-        print_json({"agent": key.agent_hex, "path": str(path)}, chosen(output))
+        print_json({"agent": key.agent_hex, "did": key.did, "path": str(path)}, chosen(output))
 
 
 def assert_claim(
@@ -102,7 +104,7 @@ def assert_claim(
             subject,
             predicate,
             object_from(value_type, value),
-            confidence=confidence,
+            confidence=with_zero(confidence),
             source_class=source_class.value,
             lifecycle=lifecycle.value,
             parent_hash=parent,
@@ -135,13 +137,18 @@ def vote(
 ) -> None:
     """Sign a vote on an assertion and write it."""
     sign_and_send(
-        lambda db: db.vote(assertion, _WEIGHTS.get(weight, weight), reason=reason, wait_s=wait),
+        lambda db: db.vote(assertion, _WEIGHTS.get(weight, with_zero(weight)), reason=reason, wait_s=wait),
         key=key,
         dry_run=dry_run,
         url=url,
         data=data,
         output=output,
     )
+
+
+def with_zero(text: str) -> str:
+    """A decimal as events spell it: .5 is 0.5."""
+    return _WITHOUT_ZERO.sub(r"\g<1>0", text)
 
 
 def object_from(value_type: ValueType, text: str) -> AnyValue:
@@ -155,8 +162,8 @@ def object_from(value_type: ValueType, text: str) -> AnyValue:
             case ValueType.REFERENCE:
                 return ReferenceValue(text)
             case ValueType.BOOLEAN:
-                if text not in ("true", "false"):
+                if text.lower() not in ("true", "false"):
                     raise FieldRule("value", "is true or false with --type boolean")
-                return BooleanValue(text == "true")
+                return BooleanValue(text.lower() == "true")
     except FieldRule as rule:
         raise InvalidField(f"VALUE {rule.detail}") from rule

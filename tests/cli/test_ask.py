@@ -68,7 +68,7 @@ def test_lenses_are_compared(asked: Command) -> None:
 
 def test_a_history_is_told_in_pages(asked: Command) -> None:
     ran = asked.inside("history", "drug", "helps", "--lens", "recency", "-o", "table")
-    assert (ran.code, "what came" in ran.stdout) == (0, True)
+    assert (ran.code, "cause" in ran.stdout) == (0, True)
     line = asked.inside("history", "drug", "helps", "--lens", "recency", "--limit", "1").line
     assert len(line["turns"]) == 1
     rest = asked.inside("history", "drug", "helps", "--lens", "recency", "--after", str(line["next"])).line
