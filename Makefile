@@ -7,7 +7,7 @@ HOST   ?= 127.0.0.1
 PORT   ?= 18180
 JOBS   ?= auto
 
-.PHONY: serve test check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long clean help
+.PHONY: serve test test-api check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long test-tail test-hostile clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,16 @@ test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers; 
 	$(BIN)/python -m tests.crash.kill_campaign --kills 50 --writers 16
 	$(BIN)/python -m tests.crash.log_campaign --states 20000
 	$(BIN)/python -m tests.crash.state_campaign --states 5000 --kills 50
+
+test-tail: $(VENV)/.dev  ## 64 subscribers of the tail while 5,000 events a second are written; prints what was seen
+	$(BIN)/python -m tests.campaigns.tail_campaign $(ARGS)
+
+test-hostile: $(VENV)/.dev  ## hostile clients of twelve kinds against a real server, and what an honest one notices; prints a table
+	$(BIN)/python -m tests.campaigns.hostile_campaign $(ARGS)
+
+test-api: $(VENV)/.dev  ## ask a real server all that its OpenAPI document makes possible, for ten minutes; then mutate a million envelopes
+	$(BIN)/python -m tests.campaigns.api_campaign $(ARGS)
+	$(BIN)/python -m tests.campaigns.envelope_campaign
 
 bench-logs: $(VENV)/.dev  ## measure the logs beside a peer, where that can be installed; prints a table
 	@test -x .bench-peer/bin/python || { $(PYTHON) -m venv .bench-peer && .bench-peer/bin/python -m pip install --quiet --disable-pip-version-check 'net-mesh>=0.45,<0.46'; } || echo "net-mesh could not be installed: its rows stay empty"

@@ -142,7 +142,7 @@ def cpu_s(pid: int) -> float:
 def gets(count: int) -> Iterator[bytes]:
     for number in range(count):
         path = f"/v1/query?subject=subject-{number % PAIRS:06d}&predicate=measured_value"
-        yield f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+        yield f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def order(run: int) -> tuple[bool, bool]:

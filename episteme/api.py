@@ -9,6 +9,8 @@ from typing import Literal, Protocol, TypedDict, Unpack
 
 from msgspec import Struct
 
+from episteme.loglines import LogLine
+from episteme.notebook import html_table
 from episteme.receipts import IngestResult, Receipt
 from episteme.status import StatusReport
 from model import AnyValue, Assertion, EnvelopeSignature, Event, SignedEvent
@@ -21,6 +23,22 @@ PythonValue = str | Decimal | bool
 def python_value(value: AnyValue) -> PythonValue:
     """A value as Python holds it: a number is a Decimal."""
     return Decimal(value.value) if value.__struct_config__.tag == "number" else value.value
+
+
+def _told(value: "AnyValue | ManyValue | None") -> str:
+    """A value for a person."""
+    if value is None:
+        return "—"
+    if isinstance(value, ManyValue):
+        return ", ".join(map(_told, value.value))
+    return str(value.value).lower() if isinstance(value.value, bool) else value.value
+
+
+def _caption(answer: "Answer") -> str:
+    asked = answer.subject if answer.predicate is None else f"{answer.subject} · {answer.predicate}"
+    said = _told(None if answer.winner is None else answer.winner.value)
+    weighed = f"{answer.lens.name}, confidence {answer.confidence:.2f}, conflict {answer.conflict:.2f}"
+    return f"{asked}: {said} ({answer.status}; {weighed}; seq {answer.seq})"
 
 
 class StoredAssertion(Struct, frozen=True):
@@ -205,6 +223,23 @@ class Answer(Struct, frozen=True, omit_defaults=True):
         value = self.winner.value
         return [python_value(one) for one in value.value] if isinstance(value, ManyValue) else python_value(value)
 
+    def _repr_html_(self) -> str:
+        """A small table for a notebook: the values, and what stands behind each."""
+        won = None if self.winner is None else self.winner.value
+        best = won.value if isinstance(won, ManyValue) else [won]
+        rows = (
+            (
+                "✓" if group.value in best else "",
+                _told(group.value),
+                f"{group.share:.2f}",
+                str(group.support),
+                f"{group.votes:g}",
+                str(group.hashes_count),
+            )
+            for group in self.groups
+        )
+        return html_table(_caption(self), ("", "value", "share", "agents", "votes", "claims"), rows, self.groups_count)
+
 
 class Disagreement(Struct, frozen=True):
     """One winning value, and the lenses that choose it; None: those that name no winner."""
@@ -235,6 +270,22 @@ class Comparison(Struct, frozen=True):
     disagreement: list[Disagreement]
     levers: list[Lever]
     levers_complete: bool
+
+    def _repr_html_(self) -> str:
+        """A small table for a notebook: what each lens answers."""
+        rows = (
+            (
+                answer.lens.name,
+                _told(None if answer.winner is None else answer.winner.value),
+                answer.status,
+                f"{answer.confidence:.2f}",
+                f"{answer.conflict:.2f}",
+            )
+            for answer in self.answers
+        )
+        agreed = "all agree" if self.agree else f"{len(self.disagreement)} different answers"
+        caption = f"{self.subject} · {self.predicate}: {agreed} (seq {self.seq})"
+        return html_table(caption, ("lens", "answer", "status", "confidence", "conflict"), rows, len(self.answers))
 
 
 class Turn(Struct, frozen=True):
@@ -303,6 +354,22 @@ class Database(Protocol):
     def ingest(self, events: Iterable[SignedEvent | bytes]) -> Iterator[IngestResult]:
         """Write many; one result for each, in order. A bad one spoils only itself."""
 
+    def tail(
+        self,
+        after: int = -1,
+        *,
+        follow: bool = True,
+        subject: str | None = None,
+        predicate: str | None = None,
+        kind: str | None = None,
+        agent: str | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines of the log after a position, in order, none twice and none left out; then, as they come, the next.
+
+        follow: False ends it at what was durable when it began.  subject: exact, or `Sema*` for all that begin so.
+        kind: of the event; or rules, lost, opaque.  agent: among the signers, as hex or did:key.
+        """
+
     def query(self, subject: str, predicate: str | None = None, **options: Unpack[QueryOptions]) -> Answer:
         """Resolve a pair's claims, or with lens constraints a context's."""
 
@@ -321,6 +388,9 @@ class Database(Protocol):
 
     def status(self) -> StatusReport:
         """Positions, lag, sizes, versions."""
+
+    def wait_applied(self, seq: int, timeout_s: float) -> bool:
+        """Wait until event seq is readable; False if the time ran out."""
 
     def close(self) -> None:
         """Let go of files or connections."""

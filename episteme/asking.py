@@ -9,7 +9,7 @@ from typing import Final, Unpack
 
 import msgspec
 
-from cortex import CortexError, State
+from cortex import CortexError, FoldStopped, State
 from episteme.api import Answer, Comparison, History, QueryOptions, StoredAssertion
 from episteme.audit.auditor import Auditor
 from episteme.config import NodeConfig
@@ -42,7 +42,7 @@ from episteme.reading import (
     resolve_full,
 )
 from keycodec import KeyCodecError, pack_key, rulings_key, view_key
-from stores import AssertionStore, Reader, StoreError
+from stores import AssertionStore, Reader, StoreError, StoreFull
 from wal import FileLog
 
 TURNS_DEFAULT: Final = 100
@@ -63,6 +63,13 @@ class Asking:
     def applied_seq(self) -> int:
         """The last event that is readable; -1 if there is none."""
         return self.state.watermark.seq - 1
+
+    @property
+    def fold_failure(self) -> str | None:
+        """The code of what stopped the folds, or holds them up, if something does."""
+        progress = self.state.progress
+        failure = self.state.failure or (None if progress is None else progress.pause)
+        return translate(failure).code if isinstance(failure, FoldStopped | StoreFull) else None
 
     def query(self, subject: str, predicate: str | None = None, **options: Unpack[QueryOptions]) -> Answer:
         """As Database.query."""

@@ -1,10 +1,15 @@
-"""From Python values to signed events: what Node and Client share of writing.  Pure, but for the clock it is given."""
+"""From Python values to signed events: what Node and the clients share of writing.
+
+Pure, but for the clock it is given.
+"""
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from msgspec import UNSET
 
+from episteme.acts import Steps, act
 from episteme.api import StoredAssertion, Value
 from episteme.errors import FieldProblem, InvalidField, KeyProblem
 from episteme.receipts import Receipt
@@ -64,21 +69,22 @@ def decimal_text(value: str | float | Decimal, field: str = "value") -> str:
     return "0" if text in ("-0", "") else text
 
 
-class Authoring:
-    """Signs on behalf of its key and hands over to `submit`; a mixin of Node and Client."""
+class AuthoringActs:
+    """Signs on behalf of its key and hands over to `submit`; a mixin of Node and the clients."""
 
     key: SigningKey | None
     clock_ms: Callable[[], int]
     _written_seq: int | None = None  # the last position that a write by this object got here
 
-    def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
-        """As Database.submit."""
+    def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Any:
+        """A step: as Database.submit."""
         raise NotImplementedError
 
-    def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> StoredAssertion:
-        """As Database.get."""
+    def get(self, hash_hex: str, *, min_seq: int | None = None, wait_s: float | None = None) -> Any:
+        """A step: as Database.get."""
         raise NotImplementedError
 
+    @act
     def assert_(
         self,
         subject: str,
@@ -98,7 +104,7 @@ class Authoring:
         metadata: dict[str, str] | None = None,
         audience: str | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Sign a claim and write it; durable on return.
 
         timestamp: milliseconds since 1970, now if left out.  valid_from, valid_to: the span of time that the claim
@@ -126,8 +132,9 @@ class Authoring:
             )
         except FieldRule as rule:
             raise invalid_field("/event", rule) from rule
-        return self._write(sign_event(event, self._signer()), wait_s)
+        return (yield from self._write(sign_event(event, self._signer()), wait_s))
 
+    @act
     def vote(
         self,
         assertion: str,
@@ -136,13 +143,13 @@ class Authoring:
         reason: str | None = None,
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Sign a vote on an assertion, by its hash, and write it; weight 0 takes an earlier vote back.
 
         What this object wrote before is waited for, so a claim can be voted on at once.
         Raises: NotFound if the assertion is not there; InvalidField; KeyProblem; what submit raises.
         """
-        subject = self.get(assertion, min_seq=self._written_seq).event.subject
+        voted: StoredAssertion = yield self.get(assertion, min_seq=self._written_seq)
         signer = self._signer()
         try:
             event = Vote(
@@ -150,16 +157,16 @@ class Authoring:
                 agent=signer.agent_hex,
                 timestamp=self.clock_ms() if timestamp is None else timestamp,
                 assertion=assertion,
-                subject=subject,
+                subject=voted.event.subject,
                 weight=decimal_text(weight, "weight"),
                 reason=UNSET if reason is None else reason,
             )
         except FieldRule as rule:
             raise invalid_field("/event", rule) from rule
-        return self._write(sign_event(event, signer), wait_s)
+        return (yield from self._write(sign_event(event, signer), wait_s))
 
-    def _write(self, signed: SignedEvent, wait_s: float | None) -> Receipt:
-        receipt = self.submit(signed, wait_s=wait_s)
+    def _write(self, signed: SignedEvent, wait_s: float | None) -> Steps[Receipt]:
+        receipt: Receipt = yield self.submit(signed, wait_s=wait_s)
         self._written_seq = receipt.seq if self._written_seq is None else max(self._written_seq, receipt.seq)
         return receipt
 

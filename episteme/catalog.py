@@ -8,7 +8,7 @@ Source: docs/http.md, "Lists and records".
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
@@ -18,9 +18,27 @@ from episteme import listings
 from episteme.api import StoredAssertion
 from episteme.audit import ORDERS, AuditedQuery, AuditRecord, Replayed
 from episteme.audit import reads as audit
-from episteme.errors import FieldProblem, InvalidParameter, UnknownParameter
+from episteme.described import (
+    LIMIT,
+    PAGE,
+    SEQ_MAX,
+    SOURCE_CLASS,
+    Parameter,
+    agent,
+    agent_text,
+    count,
+    digest,
+    hex_of,
+    identity,
+    moment,
+    names,
+    one_of,
+    predicate,
+    subject,
+)
+from episteme.errors import UnknownParameter
 from episteme.listings import Context, Paging
-from episteme.parameters import check_predicate, check_subject, invalid_parameter, parse_count, parse_time
+from episteme.parameters import invalid_parameter
 from episteme.shapes import (
     AgentReport,
     AgentSummary,
@@ -41,18 +59,16 @@ from episteme.shapes import (
     SourceSummary,
     SubjectReport,
 )
+from episteme.status import FoldsReport
+from episteme.stored import StoredEvent
 from keycodec import escalation_prefix
-from model import LIFECYCLES, SOURCE_CLASSES
+from model import LIFECYCLES
 
 Shape = TypeVar("Shape")
-Parse = Callable[[str, str], Any]  # from a parameter's name and text; raises InvalidParameter
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_HEX = re.compile(r"[0-9a-f]+")
-_HASH_DIGITS: Final = 64
 _ESCALATION_DIGITS: Final = 32
 _AUDIT_DIGITS: Final = 32
-_SEQ_MAX: Final = (1 << 63) - 1
 
 
 class Listing(Struct, Generic[Shape], frozen=True):
@@ -61,14 +77,16 @@ class Listing(Struct, Generic[Shape], frozen=True):
     summary: one sentence.
     read: called with the context, with the paging if cursor is among the parameters, and with what was asked.
     watched: a prefix of keys; where after is asked for and nothing is found, a reader may wait until one is touched.
+    never_changes: what was once read there is what will be read.
     """
 
     path: str
     summary: str
     shape: type[Shape]
     read: Callable[..., Shape]
-    parameters: Mapping[str, Parse]
+    parameters: Mapping[str, Parameter]
     watched: bytes = b""
+    never_changes: bool = False
 
     @property
     def in_path(self) -> tuple[str, ...]:
@@ -141,95 +159,26 @@ def _spelling(name: str, value: object) -> str | None:
     raise invalid_parameter(name, f"is of type {type(value).__name__}")
 
 
-def _hash(name: str, text: str) -> bytes:
-    return bytes.fromhex(_id(_HASH_DIGITS)(name, text))
-
-
-def _id(digits: int) -> Parse:
-    def parse(name: str, text: str) -> str:
-        if len(text) != digits or not _HEX.fullmatch(text):
-            raise invalid_parameter(name, f"is not {digits} lower-case hex digits")
-        return text
-
-    return parse
-
-
-def _count(least: int, most: int) -> Parse:
-    def parse(name: str, text: str) -> int:
-        number = int(text) if text == "-1" and least < 0 else parse_count(name, text)
-        if not least <= number <= most:
-            raise invalid_parameter(name, f"is {number}; it is {least} to {most}")
-        return number
-
-    return parse
-
-
-def _names(known: Sequence[str]) -> Parse:
-    def parse(name: str, text: str) -> tuple[str, ...]:
-        wanted = text.split(",")
-        unknown = sorted(set(wanted).difference(known))
-        if unknown:
-            raise invalid_parameter(name, f"has {unknown[0][:40]!r}; there are {', '.join(known)}")
-        return tuple(one for one in known if one in wanted)
-
-    return parse
-
-
-def _one_of(known: Sequence[str]) -> Parse:
-    def parse(name: str, text: str) -> str:
-        if text not in known:
-            raise invalid_parameter(name, f"is {text[:40]!r}; it is {' or '.join(known)}")
-        return text
-
-    return parse
-
-
-def _subject(name: str, text: str) -> str:
-    return _as(name, check_subject, text)
-
-
-def _predicate(name: str, text: str) -> str:
-    return _as(name, check_predicate, text)
-
-
-def _subject_start(name: str, text: str) -> str:
-    return _as(name, check_subject, text) if text else text
-
-
-def _predicate_start(name: str, text: str) -> str:
-    return _as(name, check_predicate, text) if text else text
-
-
-def _as(name: str, check: Callable[[str], None], text: str) -> str:
-    """The text, checked; what is wrong with it is told under this name."""
-    try:
-        check(text)
-    except InvalidParameter as error:
-        detail = error.errors[0].detail
-        raise InvalidParameter(f"{name} {detail}", errors=(FieldProblem(name, detail),)) from error
-    return text
-
-
-def _cursor(name: str, text: str) -> str:
-    if len(text) > listings.CURSOR_CHARS_MAX:
-        raise invalid_parameter(
-            name, f"has {len(text)} characters; no cursor has more than {listings.CURSOR_CHARS_MAX}"
-        )
-    return text
-
-
-_PAGE: Final[Mapping[str, Parse]] = {"limit": _count(1, listings.PAGE_MAX), "cursor": _cursor}
-_ID: Final = _id(_HASH_DIGITS)
+_SUBJECT: Final = subject("Only what is about this subject.")
+_PREDICATE: Final = predicate("Only what is about this predicate.")
 
 BALLOT: Final = Listing(
-    "/v1/assertions/{hash}/votes", "Show the votes on an assertion.", Ballot, listings.ballot, {"hash": _hash, **_PAGE}
+    "/v1/assertions/{hash}/votes",
+    "Show the votes on an assertion.",
+    Ballot,
+    listings.ballot,
+    {"hash": digest("The assertion."), **PAGE},
 )
 LINEAGE: Final = Listing(
     "/v1/assertions/{hash}/lineage",
     "Show where an assertion comes from, and what it led to.",
     Lineage,
     listings.lineage_of,
-    {"hash": _hash, "depth": _count(1, listings.DEPTH_MAX), "limit": _count(1, listings.PAGE_MAX)},
+    {
+        "hash": digest("The assertion."),
+        "depth": count(1, listings.DEPTH_MAX, "How many steps to go, each way.", listings.DEPTH_DEFAULT),
+        "limit": LIMIT,
+    },
 )
 ASSERTIONS: Final = Listing(
     "/v1/assertions",
@@ -237,55 +186,74 @@ ASSERTIONS: Final = Listing(
     Page[StoredAssertion],
     listings.assertions,
     {
-        "subject": _subject,
-        "predicate": _predicate,
-        "agent": _hash,
-        "source_class": _names(SOURCE_CLASSES),
-        "lifecycle": _names(LIFECYCLES),
-        "epoch": _ID,
-        "since_seq": _count(0, _SEQ_MAX),
-        **_PAGE,
+        "subject": _SUBJECT,
+        "predicate": _PREDICATE,
+        "agent": agent("Only what this agent signed: its key in hex, or as did:key."),
+        "source_class": SOURCE_CLASS,
+        "lifecycle": names(LIFECYCLES, "Only claims in these stages."),
+        "epoch": identity("Only claims of this epoch."),
+        "since_seq": count(0, SEQ_MAX, "Only what was first written at this position or later."),
+        **PAGE,
     },
 )
+EVENT: Final = Listing(
+    "/v1/events/{hash}",
+    "Show an event of any kind as it was signed.",
+    StoredEvent,
+    listings.stored_event,
+    {"hash": digest("The event.")},
+)
 SUBJECTS: Final = Listing(
-    "/v1/subjects", "List subjects.", Page[str], listings.subjects, {"prefix": _subject_start, **_PAGE}
+    "/v1/subjects",
+    "List subjects.",
+    Page[str],
+    listings.subjects,
+    {"prefix": subject("Only those that begin with this.", may_be_empty=True), **PAGE},
 )
 SUBJECT: Final = Listing(
     "/v1/subjects/{subject}",
     "Show a subject's pairs, each with its winner and its conflict.",
     SubjectReport,
     listings.subject_report,
-    {"subject": _subject, **_PAGE},
+    {"subject": subject("The subject; a slash in it is spelled %2F."), **PAGE},
 )
-AGENTS: Final = Listing("/v1/agents", "List agents.", Page[AgentSummary], listings.agents, _PAGE)
+AGENTS: Final = Listing("/v1/agents", "List agents.", Page[AgentSummary], listings.agents, PAGE)
 AGENT: Final = Listing(
     "/v1/agents/{agent}",
     "Show an agent's trust, counts and quota.",
     AgentReport,
     listings.agent_report,
-    {"agent": _ID, **_PAGE},
+    {"agent": agent_text("The agent: its key in hex, or as did:key."), **PAGE},
 )
-EPOCHS: Final = Listing("/v1/epochs", "List epochs.", Page[EpochRecord], listings.epochs, _PAGE)
-EPOCH: Final = Listing("/v1/epochs/{epoch}", "Show an epoch.", EpochReport, listings.epoch_report, {"epoch": _ID})
-SOURCES: Final = Listing("/v1/sources", "List sources.", Page[SourceSummary], listings.sources, _PAGE)
+EPOCHS: Final = Listing("/v1/epochs", "List epochs.", Page[EpochRecord], listings.epochs, PAGE)
+EPOCH: Final = Listing(
+    "/v1/epochs/{epoch}", "Show an epoch.", EpochReport, listings.epoch_report, {"epoch": identity("The epoch.")}
+)
+SOURCES: Final = Listing("/v1/sources", "List sources.", Page[SourceSummary], listings.sources, PAGE)
 SOURCE: Final = Listing(
     "/v1/sources/{source}",
     "Show a source, and how its status moved.",
     SourceReport,
     listings.source_report,
-    {"source": _ID},
+    {"source": identity("The source.")},
 )
 IMPACT: Final = Listing(
-    "/v1/sources/{source}/impact", "Show what rests on a source.", Impact, listings.impact, {"source": _ID, **_PAGE}
+    "/v1/sources/{source}/impact",
+    "Show what rests on a source.",
+    Impact,
+    listings.impact,
+    {"source": identity("The source."), **PAGE},
 )
-PACKS: Final = Listing("/v1/trust-packs", "List trust packs.", Page[PackSummary], listings.packs, _PAGE)
-PACK: Final = Listing("/v1/trust-packs/{pack}", "Show a trust pack.", PackReport, listings.pack_report, {"pack": _ID})
+PACKS: Final = Listing("/v1/trust-packs", "List trust packs.", Page[PackSummary], listings.packs, PAGE)
+PACK: Final = Listing(
+    "/v1/trust-packs/{pack}", "Show a trust pack.", PackReport, listings.pack_report, {"pack": identity("The pack.")}
+)
 GOLD_STANDARDS: Final = Listing(
     "/v1/gold-standards",
     "List gold standards.",
     Page[GoldRecord],
     listings.gold_standards,
-    {"subject": _subject, "predicate": _predicate, **_PAGE},
+    {"subject": _SUBJECT, "predicate": predicate("Only this predicate; it goes with its subject."), **PAGE},
 )
 ESCALATIONS: Final = Listing(
     "/v1/escalations",
@@ -293,13 +261,13 @@ ESCALATIONS: Final = Listing(
     Page[EscalationRecord],
     listings.escalations,
     {
-        "status": _names(listings.STATUSES),
-        "level": _names(listings.LEVELS),
-        "rule": _subject_start,
-        "subject": _subject,
-        "order": _one_of(listings.ORDERS),
-        "after": _count(-1, _SEQ_MAX),
-        **_PAGE,
+        "status": names(listings.STATUSES, "Only those of these statuses."),
+        "level": names(listings.LEVELS, "Only those of these levels."),
+        "rule": subject("Only those that this rule raised."),
+        "subject": _SUBJECT,
+        "order": one_of(listings.ORDERS, "Which come first; with after it is the oldest."),
+        "after": count(-1, SEQ_MAX, "Only what an event after this position raised; with wait, wait for it."),
+        **PAGE,
     },
     watched=escalation_prefix(),
 )
@@ -308,21 +276,21 @@ ESCALATION: Final = Listing(
     "Show an escalation.",
     EscalationRecord,
     listings.escalation_record,
-    {"id": _id(_ESCALATION_DIGITS)},
+    {"id": hex_of(_ESCALATION_DIGITS, "The escalation.")},
 )
 PREDICATES: Final = Listing(
     "/v1/predicates",
     "List how predicates are compared.",
     Page[PredicateRecord],
     listings.predicates,
-    {"prefix": _predicate_start, **_PAGE},
+    {"prefix": predicate("Only those that begin with this.", may_be_empty=True), **PAGE},
 )
 ALIASES: Final = Listing(
     "/v1/aliases",
     "List which subjects are one.",
     Page[AliasRecord],
     listings.aliases,
-    {"prefix": _subject_start, **_PAGE},
+    {"prefix": subject("Only those that begin with this.", may_be_empty=True), **PAGE},
 )
 AUDITS: Final = Listing(
     "/v1/audit/queries",
@@ -330,13 +298,13 @@ AUDITS: Final = Listing(
     Page[AuditedQuery],
     audit.audits,
     {
-        "agent": _ID,
-        "subject": _subject,
-        "predicate": _predicate,
-        "from": parse_time,
-        "to": parse_time,
-        "order": _one_of(ORDERS),
-        **_PAGE,
+        "agent": agent_text("Only what this agent asked: its key in hex, or as did:key."),
+        "subject": _SUBJECT,
+        "predicate": _PREDICATE,
+        "from": moment("Only what was asked at this moment or later: a time, or milliseconds since 1970."),
+        "to": moment("Only what was asked before this moment: a time, or milliseconds since 1970."),
+        "order": one_of(ORDERS, "Which come first.", ORDERS[0]),
+        **PAGE,
     },
 )
 AUDIT: Final = Listing(
@@ -344,21 +312,26 @@ AUDIT: Final = Listing(
     "Show an audited query, with what its answer rests on.",
     AuditRecord,
     audit.audit_record,
-    {"id": _id(_AUDIT_DIGITS)},
+    {"id": hex_of(_AUDIT_DIGITS, "The audited query: audit_id of an answer.")},
+    never_changes=True,
 )
 REPLAY: Final = Listing(
     "/v1/audit/queries/{id}/replay",
     "Ask an audited query again, and tell whether the answer is the same.",
     Replayed,
     audit.audit_replay,
-    {"id": _id(_AUDIT_DIGITS)},
+    {"id": hex_of(_AUDIT_DIGITS, "The audited query: audit_id of an answer.")},
 )
-LENSES: Final = Listing("/v1/lenses", "List the lenses.", Page[LensRecord], listings.lenses, _PAGE)
+FOLDS: Final = Listing(
+    "/v1/folds", "Tell how far the folds are, and what they could not take.", FoldsReport, listings.folds_report, PAGE
+)
+LENSES: Final = Listing("/v1/lenses", "List the lenses.", Page[LensRecord], listings.lenses, PAGE)
 
 LISTINGS: Final[tuple[Listing[Any], ...]] = (
     BALLOT,
     LINEAGE,
     ASSERTIONS,
+    EVENT,
     SUBJECTS,
     SUBJECT,
     AGENTS,
@@ -378,5 +351,6 @@ LISTINGS: Final[tuple[Listing[Any], ...]] = (
     AUDITS,
     AUDIT,
     REPLAY,
+    FOLDS,
     LENSES,
 )

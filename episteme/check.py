@@ -57,9 +57,16 @@ class _Place(Struct, frozen=True):
     signed: SignedEvent
 
 
-def check_claims(folder: Path, progress: Callable[[int, int], None]) -> ClaimCheck:
+def check_claims(
+    folder: Path,
+    progress: Callable[[int, int], None],
+    *,
+    signatures: bool = True,
+    on_frame: Callable[[Frame], None] | None = None,
+) -> ClaimCheck:
     """Walk a log; recompute every hash and verify every signature.  progress gets bytes done, and in all.
 
+    signatures: whether they are verified, which is most of the work.  on_frame: told of every whole frame, in order.
     Raises: LogError if the folder holds no log.
     """
     findings: list[Finding] = []
@@ -70,29 +77,27 @@ def check_claims(folder: Path, progress: Callable[[int, int], None]) -> ClaimChe
 
         def flush() -> None:
             if chunk:
-                verifying.append(threads.submit(_verify, tuple(chunk)))
+                verifying.append(threads.submit(_verify, tuple(chunk), signatures=signatures))
                 chunk.clear()
             if len(verifying) > _CHUNKS_AHEAD:  # reading must not run ahead of verifying
                 findings.extend(verifying.popleft().result())
 
-        def on_frame(path: Path, offset: int, frame: Frame) -> None:
-            if frame.kind not in (FRAME_KIND_EVENT, FRAME_KIND_RULES):
-                return
+        def look_at(path: Path, offset: int, frame: Frame) -> None:
+            if on_frame is not None:
+                on_frame(frame)
             try:
-                if frame.kind == FRAME_KIND_RULES:
-                    decode_rules(frame.payload)
-                    return
-                record = decode_record(frame.payload)
+                signed = _signed_in(frame)
             except ModelError as error:
                 findings.append(Finding("damage", path, offset, f"seq {frame.seq}: {error}"))
                 return
-            counts["event"] += 1
-            counts["signature"] += len(record.signatures)
-            chunk.append(_Place(path, offset, frame.seq, record.signed))
-            if len(chunk) == _CHUNK:
-                flush()
+            if signed is not None:
+                counts["event"] += 1
+                counts["signature"] += len(signed.signatures) if signatures else 0
+                chunk.append(_Place(path, offset, frame.seq, signed))
+                if len(chunk) == _CHUNK:
+                    flush()
 
-        checked = check_log(folder, on_frame, on_progress=progress)
+        checked = check_log(folder, look_at, on_progress=progress)
         flush()
         for done in verifying:
             findings.extend(done.result())
@@ -100,7 +105,14 @@ def check_claims(folder: Path, progress: Callable[[int, int], None]) -> ClaimChe
     return ClaimCheck(checked, counts["event"], counts["signature"], tuple(found))
 
 
-def _verify(places: tuple[_Place, ...]) -> list[Finding]:
+def _signed_in(frame: Frame) -> SignedEvent | None:
+    """The event of a frame; None if it holds none.  Raises: ModelError, also for rules that cannot be read."""
+    if frame.kind == FRAME_KIND_RULES:
+        decode_rules(frame.payload)
+    return decode_record(frame.payload).signed if frame.kind == FRAME_KIND_EVENT else None
+
+
+def _verify(places: tuple[_Place, ...], *, signatures: bool) -> list[Finding]:
     findings = []
     for place in places:
         signed = place.signed
@@ -110,7 +122,8 @@ def _verify(places: tuple[_Place, ...]) -> list[Finding]:
             findings.append(Finding("damage", place.path, place.offset, detail))
             continue
         try:
-            signed.verify()
+            if signatures:
+                signed.verify()
         except ModelError as error:
             findings.append(Finding("damage", place.path, place.offset, f"seq {place.seq}: {error}"))
     return findings

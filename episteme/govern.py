@@ -1,4 +1,4 @@
-"""Writing what rules, groups and judges claims: the methods that Node and Client share.  Pure, but for the clock.
+"""Writing what rules, groups and judges claims: the methods that Node and the clients share.  Pure, but for the clock.
 
 Everything well signed is taken and kept; whether it counts is decided by who
 signed it (docs/governance.md, "What counts").
@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from blake3 import blake3
 
-from episteme.api import Value
-from episteme.authoring import Authoring, decimal_text, invalid_field, object_of
+from episteme import catalog
+from episteme.acts import Steps, act
+from episteme.api import StoredAssertion, Value
+from episteme.authoring import AuthoringActs, decimal_text, invalid_field, object_of
 from episteme.errors import FieldProblem, InvalidField, NotFound
-from episteme.lookups import Lookups
+from episteme.lookups import LookupActs, Lookups
 from episteme.receipts import Receipt
 from model import (
     Alias,
@@ -29,6 +31,7 @@ from model import (
     Source,
     Supersession,
     TrustPack,
+    agent_of,
     sign_event,
 )
 
@@ -47,14 +50,15 @@ _Governance = (
 )
 
 
-class Governing(Authoring, Lookups):
-    """Signs governance on behalf of its key; a mixin of Node and Client.
+class GoverningActs(AuthoringActs, LookupActs):
+    """Signs governance on behalf of its key; a mixin of Node and the clients.
 
     Every method returns once the event is durable, and with wait_s, readable, if that suffices.  timestamp:
     milliseconds since 1970, now if left out.
     Raises, all of them: InvalidField; KeyProblem without a key; what submit raises.
     """
 
+    @act
     def epoch(
         self,
         name: str,
@@ -65,15 +69,16 @@ class Governing(Authoring, Lookups):
         supersession: Literal["temporal", "invalidation", "additive"] | None = None,
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Register an epoch; the receipt's hash is its id.
 
         start, end: milliseconds since 1970.  supersedes: the id of an older epoch, whose claims temporal and
         invalidation hide.
         """
         fields = {"name": name, "start": start, "end": end, "supersedes": supersedes, "supersession": supersession}
-        return self._govern(Epoch, fields, timestamp, wait_s)
+        return (yield from self._govern(Epoch, fields, timestamp, wait_s))
 
+    @act
     def supersede(
         self,
         assertion: str,
@@ -82,21 +87,23 @@ class Governing(Authoring, Lookups):
         reason: str = "",
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Hide an assertion in favour of its replacement, or of nothing.
 
         What this object wrote before is waited for, so a claim can be superseded at once.
         Raises: NotFound if the assertion is not there.
         """
+        superseded: StoredAssertion = yield self.get(assertion, min_seq=self._written_seq)
         fields = {
             "assertion": assertion,
-            "subject": self.get(assertion, min_seq=self._written_seq).event.subject,
+            "subject": superseded.event.subject,
             "mode": "invalidate" if replacement is None else "replace",
             "replacement": replacement,
             "reason": reason,
         }
-        return self._govern(Supersession, fields, timestamp, wait_s)
+        return (yield from self._govern(Supersession, fields, timestamp, wait_s))
 
+    @act
     def source(
         self,
         source_hash: str | None = None,
@@ -107,7 +114,7 @@ class Governing(Authoring, Lookups):
         content: str | None = None,
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Register a piece of evidence, or change its status.
 
         source_hash: BLAKE3 of the evidence, that of the content if left out.  label: if left out, label and url stay
@@ -117,11 +124,12 @@ class Governing(Authoring, Lookups):
         """
         made = _hash_of(source_hash, content)
         if label is None:
-            known = self.get_source(made, min_seq=self._written_seq)
+            known = yield from self._looked(catalog.SOURCE, {"source": made, "min_seq": self._written_seq})
             label, url = known.label, known.url if url is None else url
         fields = {"source_hash": made, "label": label, "status": status, "url": url, "content": content}
-        return self._govern(Source, fields, timestamp, wait_s)
+        return (yield from self._govern(Source, fields, timestamp, wait_s))
 
+    @act
     def gold(
         self,
         subject: str,
@@ -132,20 +140,25 @@ class Governing(Authoring, Lookups):
         removed: bool = False,
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Set the known answer of a pair, or with removed take it away: then the value need not be given.
 
         Raises: NotFound if it is to be removed and there is none.
         """
+        if value is None and removed:
+            said = yield from self._gold_value(subject, predicate)
+        else:
+            said = _object_of(value)
         fields = {
             "subject": subject,
             "predicate": predicate,
-            "object": self._gold_value(subject, predicate) if value is None and removed else _object_of(value),
+            "object": said,
             "tolerance": _tolerance(tolerance),
             "removed": removed or None,
         }
-        return self._govern(GoldStandard, fields, timestamp, wait_s)
+        return (yield from self._govern(GoldStandard, fields, timestamp, wait_s))
 
+    @act
     def pack(
         self,
         name: str,
@@ -155,19 +168,25 @@ class Governing(Authoring, Lookups):
         note: str | None = None,
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
-        """Publish a version of a trust pack of this key; members: agents, or agents with weights of 0 to 1."""
+    ) -> Steps[Receipt]:
+        """Publish a version of a trust pack of this key.
+
+        members: agents, in hex or as did:keys, or agents with weights of 0 to 1.
+        """
         weights = members if isinstance(members, Mapping) else dict.fromkeys(members)
         made = [_member(agent, weight) for agent, weight in weights.items()]
         fields = {"name": name, "version": version, "members": made, "note": note}
-        return self._govern(TrustPack, fields, timestamp, wait_s)
+        return (yield from self._govern(TrustPack, fields, timestamp, wait_s))
 
+    @act
     def quota_limit(
         self, agent: str, tokens: int, *, timestamp: int | None = None, wait_s: float | None = None
-    ) -> Receipt:
-        """Set how many tokens an hour an agent may spend."""
-        return self._govern(QuotaLimit, {"for_agent": agent, "tokens": tokens}, timestamp, wait_s)
+    ) -> Steps[Receipt]:
+        """Set how many tokens an hour an agent, in hex or as a did:key, may spend."""
+        fields = {"for_agent": _agent_hex("for_agent", agent), "tokens": tokens}
+        return (yield from self._govern(QuotaLimit, fields, timestamp, wait_s))
 
+    @act
     def predicate(
         self,
         predicate: str,
@@ -178,7 +197,7 @@ class Governing(Authoring, Lookups):
         default_lens: str | None = None,
         timestamp: int | None = None,
         wait_s: float | None = None,
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Say how a predicate's values are compared: all of it, what is left out is not kept from before."""
         fields = {
             "predicate": predicate,
@@ -187,40 +206,47 @@ class Governing(Authoring, Lookups):
             "separator": separator,
             "default_lens": default_lens,
         }
-        return self._govern(PredicateRule, fields, timestamp, wait_s)
+        return (yield from self._govern(PredicateRule, fields, timestamp, wait_s))
 
+    @act
     def alias(
         self, subject: str, same_as: str, *, timestamp: int | None = None, wait_s: float | None = None
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Make a subject the same as another; the same as itself takes that back."""
-        return self._govern(Alias, {"subject": subject, "same_as": same_as}, timestamp, wait_s)
+        return (yield from self._govern(Alias, {"subject": subject, "same_as": same_as}, timestamp, wait_s))
 
+    @act
     def revoke(
         self, agent: str, reason: str = "", *, timestamp: int | None = None, wait_s: float | None = None
-    ) -> Receipt:
-        """Revoke an agent's key: from here on it has no voice."""
-        return self._govern(KeyRevocation, {"revoked": agent, "reason": reason}, timestamp, wait_s)
+    ) -> Steps[Receipt]:
+        """Revoke an agent's key, in hex or as a did:key: from here on it has no voice."""
+        fields = {"revoked": _agent_hex("revoked", agent), "reason": reason}
+        return (yield from self._govern(KeyRevocation, fields, timestamp, wait_s))
 
+    @act
     def acknowledge(
         self, escalation: str, verdict: str = "", *, timestamp: int | None = None, wait_s: float | None = None
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Say that an escalation, by its id, was looked at, and what came of it.
 
         Raises: NotFound if it is not there.
         """
         self._signer()
-        self.get_escalation(escalation, min_seq=self._written_seq)
-        return self._govern(EscalationAck, {"escalation": escalation, "verdict": verdict}, timestamp, wait_s)
+        yield from self._looked(catalog.ESCALATION, {"id": escalation, "min_seq": self._written_seq})
+        return (
+            yield from self._govern(EscalationAck, {"escalation": escalation, "verdict": verdict}, timestamp, wait_s)
+        )
 
-    def _gold_value(self, subject: str, predicate: str) -> AnyValue:
-        found = self.gold_standards(subject, predicate, min_seq=self._written_seq).items
-        if not found:
+    def _gold_value(self, subject: str, predicate: str) -> Steps[AnyValue]:
+        asked = {"subject": subject, "predicate": predicate, "min_seq": self._written_seq}
+        found = yield from self._looked(catalog.GOLD_STANDARDS, asked)
+        if not found.items:
             raise NotFound(f"there is no gold standard of {subject!r} and {predicate!r}")
-        return found[0].value
+        return found.items[0].value
 
     def _govern(
         self, kind: type[_Governance], fields: Mapping[str, Any], timestamp: int | None, wait_s: float | None
-    ) -> Receipt:
+    ) -> Steps[Receipt]:
         """Sign and write an event of a kind; fields that are None are left out."""
         signer = self._signer()
         said = {name: value for name, value in fields.items() if value is not None}
@@ -229,7 +255,11 @@ class Governing(Authoring, Lookups):
             event = kind(v=2, agent=signer.agent_hex, timestamp=moment, **said)
         except FieldRule as rule:
             raise invalid_field("/event", rule) from rule
-        return self._write(sign_event(event, signer), wait_s)
+        return (yield from self._write(sign_event(event, signer), wait_s))
+
+
+class Governing(GoverningActs, Lookups):
+    """The acts of a database that returns when they are done: Node and Client."""
 
 
 def _hash_of(source_hash: str | None, content: str | None) -> str:
@@ -255,11 +285,19 @@ def _tolerance(value: Weight | None) -> str | None:
     return f"{Decimal(str(value)):f}"
 
 
-def _member(agent: str, weight: Weight | None) -> PackMember:
-    if weight is None:
-        return PackMember(agent=agent)
+def _agent_hex(field: str, agent: str) -> str:
     try:
-        return PackMember(agent=agent, weight=decimal_text(weight, "weight"))
+        return agent_of(agent).hex()
+    except FieldRule as rule:
+        raise _refused(f"/event/{field}", rule.detail) from rule
+
+
+def _member(agent: str, weight: Weight | None) -> PackMember:
+    named = _agent_hex("members", agent)
+    if weight is None:
+        return PackMember(agent=named)
+    try:
+        return PackMember(agent=named, weight=decimal_text(weight, "weight"))
     except FieldRule as rule:
         raise invalid_field("/event/members", rule) from rule
 

@@ -1,4 +1,4 @@
-"""From rows of a CSV file to signed claims: templates, one key a source, what says nothing.
+"""From rows of a CSV file, or lines of JSON, to signed claims: templates, one key a source, what says nothing.
 
 Deterministic: the same file, plan and keys give the same events, so an import
 that was broken off is simply run again; what is there already answers
@@ -8,14 +8,18 @@ that was broken off is simply run again; what is there already answers
 import csv
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from io import TextIOWrapper
 from pathlib import Path
+from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, Struct
 
 from episteme.errors import InvalidParameter
 from episteme.keys import Key, quoted_part
+from episteme.moving import UNREADABLE, ExportEnd, FileKind, numbered_lines, opened, read_export, read_header, read_line
 from model import (
     AnyValue,
     Assertion,
@@ -33,6 +37,9 @@ from model import (
 # What people type for "nothing", in lower case.
 SAYS_NOTHING = ("", "n/a", "not available", "null")
 
+_BOM: Final = b"\xef\xbb\xbf"
+_decode_object: Final = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
+_encode_envelope: Final = msgspec.json.Encoder().encode
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -105,28 +112,53 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
     Raises: InvalidParameter for a file that is not UTF-8 or not CSV; OSError.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restval="", restkey="", strict=True)
+    with opened(path) as packed:
+        text = TextIOWrapper(packed.file, encoding="utf-8-sig", newline="")
+        reader = csv.DictReader(text, restval="", restkey="", strict=True)
         try:
             for row in reader:
                 yield reader.line_num, row
-        except (csv.Error, UnicodeDecodeError) as error:
+        except (csv.Error, UnicodeDecodeError, *UNREADABLE) as error:
             raise InvalidParameter(f"{path} line {reader.line_num + 1}: {error}") from error
 
 
 def read_columns(path: Path) -> list[str]:
     """The header of a CSV file.  Raises: InvalidParameter; OSError."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, strict=True), [])
-    except (csv.Error, UnicodeDecodeError) as error:
+        with opened(path) as packed:
+            text = TextIOWrapper(packed.file, encoding="utf-8-sig", newline="")
+            return next(csv.reader(text, strict=True), [])
+    except (csv.Error, UnicodeDecodeError, *UNREADABLE) as error:
         raise InvalidParameter(f"{path}: {error}") from error
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a file of JSON objects as rows, with their numbers; a number keeps its spelling.
+
+    A list or an object within one is its JSON; null and a column that is not there are empty.
+    Raises: InvalidParameter for a line that is no JSON object; OSError.
+    """
+    for number, line in numbered_lines(path):
+        if line.strip():
+            try:
+                found = _decode_object(line.removeprefix(_BOM))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise InvalidParameter(f"{path} line {number} is no JSON object: {error}") from error
+            yield number, defaultdict(str, {name: _spelled(value) for name, value in found.items()})
 
 
 def claims(
     rows: Iterator[tuple[int, dict[str, str]]], plan: Plan, keyring: Keyring, skip: Callable[[Skipped], None]
 ) -> Iterator[tuple[int, SignedEvent]]:
     """The signed claims of rows, each with its line; skip is told of every row that became none."""
+    for line, row, event in unsigned(rows, plan, skip):
+        yield line, sign_event(event, keyring.key_for(row))
+
+
+def unsigned(
+    rows: Iterator[tuple[int, dict[str, str]]], plan: Plan, skip: Callable[[Skipped], None]
+) -> Iterator[tuple[int, dict[str, str], Assertion]]:
+    """The same, and nobody has signed: line, row and claim."""
     for line, row in rows:
         says_nothing = _says_nothing(row, plan)
         if says_nothing is not None:
@@ -136,8 +168,31 @@ def claims(
             event = _event(row, plan)
         except FieldRule as rule:
             skip(Skipped(line, f"invalid {rule.field}", rule.detail))
+        else:
+            yield line, row, event
+
+
+def events_in(path: Path, kind: FileKind, skip: Callable[[Skipped], None]) -> Iterator[tuple[int, bytes]]:
+    """The envelopes of a file that holds such, or a log, with their lines; skip is told of what is no event.
+
+    Raises: BadCopy for a line of a log that is none, or an export without its end; OSError.
+    """
+    lines = numbered_lines(path)
+    if kind == "envelopes":
+        yield from ((number, line) for number, line in lines if line.strip())
+        return
+    if kind == "export":
+        read_header(next(lines)[1])
+        logged = read_export(lines)
+    else:
+        logged = ((number, read_line(number, line)) for number, line in lines if line.strip())
+    for number, line in logged:
+        if isinstance(line, ExportEnd):
             continue
-        yield line, sign_event(event, keyring.key_for(row))
+        if line.event is None:
+            skip(Skipped(number, "no event", line.kind))
+        else:
+            yield number, _encode_envelope({"event": line.event, "signatures": line.signatures})
 
 
 def summarize_skipped(skipped: list[Skipped]) -> dict[str, int]:
@@ -169,6 +224,13 @@ def _event(row: Mapping[str, str], plan: Plan) -> Assertion:
         timestamp=plan.timestamp_ms,
         metadata=metadata or UNSET,
     )
+
+
+def _spelled(value: Any) -> str:
+    """A JSON value as a cell of a table has it."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()
 
 
 def _fill(template: str, row: Mapping[str, str]) -> str:

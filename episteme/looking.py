@@ -78,6 +78,7 @@ class Looking(Asking, Lookups):
             audit=AuditDesk(self.auditor.reader, self._ask_again),
             answers=AuditedAnswers(self.auditor.reader),
             is_outdated=self.state.outdated,
+            failure=self.fold_failure,
         )
 
     def _ask_again(self, parameters: Mapping[str, str], position: int, now_ms: int) -> Answer:

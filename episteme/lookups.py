@@ -1,4 +1,4 @@
-"""Reading lists and records: the methods that Node and Client share.
+"""Reading lists and records: the methods that Node and the clients share.
 
 Each names its listing and hands over what it was given; `look` is the one that
 differs.  Lists come in pages: give a page's next as the cursor of the one that
@@ -6,9 +6,10 @@ follows, with the same question.  min_seq and wait_s are as in Database.query.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from episteme import catalog
+from episteme.acts import Blocking, Steps, act
 from episteme.api import StoredAssertion
 from episteme.audit import AuditedQuery, AuditRecord, Order, Replayed
 from episteme.catalog import Listing
@@ -32,6 +33,8 @@ from episteme.shapes import (
     SourceSummary,
     SubjectReport,
 )
+from episteme.status import FoldsReport
+from episteme.stored import StoredEvent
 from stores import EscalationLevel, EscalationStatus
 
 Shape = TypeVar("Shape")
@@ -58,26 +61,29 @@ def split(asked: Mapping[str, object]) -> tuple[dict[str, object], int | None, f
     return given, wait.get("min_seq"), wait.get("wait_s")
 
 
-class Lookups:
-    """What Node and Client read besides answers; a mixin."""
+class LookupActs:
+    """What can be read besides answers; a mixin."""
 
-    def look(self, listing: Listing[Shape], asked: Mapping[str, object]) -> Shape:
-        """Read a listing; asked: its parameters, and min_seq and wait_s; None stands for what is not asked.
+    def look(self, listing: Listing[Any], asked: Mapping[str, object]) -> Any:
+        """A step: read a listing; asked: its parameters, and min_seq and wait_s; None stands for what is not asked.
 
         Raises: InvalidParameter; NotFound; NotApplied; Unreachable and the like.
         """
         raise NotImplementedError
 
-    def ballot(self, assertion: str, **paged: Unpack[Paged]) -> Ballot:
+    @act
+    def ballot(self, assertion: str, **paged: Unpack[Paged]) -> Steps[Ballot]:
         """The votes on an assertion with their effects, by hash, and the totals."""
-        return self.look(catalog.BALLOT, {"hash": assertion, **paged})
+        return self._looked(catalog.BALLOT, {"hash": assertion, **paged})
 
+    @act
     def lineage(
         self, assertion: str, *, depth: int | None = None, limit: int | None = None, **wait: Unpack[Wait]
-    ) -> Lineage:
+    ) -> Steps[Lineage]:
         """Where an assertion comes from and what it led to, nearest first: up to depth (10) steps, limit (100) each."""
-        return self.look(catalog.LINEAGE, {"hash": assertion, "depth": depth, "limit": limit, **wait})
+        return self._looked(catalog.LINEAGE, {"hash": assertion, "depth": depth, "limit": limit, **wait})
 
+    @act
     def assertions(
         self,
         *,
@@ -89,7 +95,7 @@ class Lookups:
         epoch: str | None = None,
         since_seq: int | None = None,
         **paged: Unpack[Paged],
-    ) -> Page[StoredAssertion]:
+    ) -> Steps[Page[StoredAssertion]]:
         """Assertions that all of this holds of, in log order; of an agent alone, in the order of its signatures.
 
         A page may be short, even empty, and still have a next one: it looks at some 10,000 at most.
@@ -103,58 +109,76 @@ class Lookups:
             "epoch": epoch,
             "since_seq": since_seq,
         }
-        return self.look(catalog.ASSERTIONS, {**asked, **paged})
+        return self._looked(catalog.ASSERTIONS, {**asked, **paged})
 
-    def subjects(self, prefix: str = "", **paged: Unpack[Paged]) -> Page[str]:
+    @act
+    def get_event(self, event: str, **wait: Unpack[Wait]) -> Steps[StoredEvent]:
+        """An event of any kind by its hash, as it was signed.  Raises: NotFound."""
+        return self._looked(catalog.EVENT, {"hash": event, **wait})
+
+    @act
+    def subjects(self, prefix: str = "", **paged: Unpack[Paged]) -> Steps[Page[str]]:
         """Subjects that begin with prefix, in byte order."""
-        return self.look(catalog.SUBJECTS, {"prefix": prefix or None, **paged})
+        return self._looked(catalog.SUBJECTS, {"prefix": prefix or None, **paged})
 
-    def subject(self, subject: str, **paged: Unpack[Paged]) -> SubjectReport:
+    @act
+    def subject(self, subject: str, **paged: Unpack[Paged]) -> Steps[SubjectReport]:
         """What a subject's pairs come to, by predicate.  Raises: NotFound."""
-        return self.look(catalog.SUBJECT, {"subject": subject, **paged})
+        return self._looked(catalog.SUBJECT, {"subject": subject, **paged})
 
-    def agents(self, **paged: Unpack[Paged]) -> Page[AgentSummary]:
+    @act
+    def agents(self, **paged: Unpack[Paged]) -> Steps[Page[AgentSummary]]:
         """Agents that have signed a claim, in the order of their keys."""
-        return self.look(catalog.AGENTS, paged)
+        return self._looked(catalog.AGENTS, paged)
 
-    def agent(self, agent: str, **paged: Unpack[Paged]) -> AgentReport:
+    @act
+    def agent(self, agent: str, **paged: Unpack[Paged]) -> Steps[AgentReport]:
         """Trust, counts, quota and revocation of any key; the items are the changes of its score."""
-        return self.look(catalog.AGENT, {"agent": agent, **paged})
+        return self._looked(catalog.AGENT, {"agent": agent, **paged})
 
-    def epochs(self, **paged: Unpack[Paged]) -> Page[EpochRecord]:
+    @act
+    def epochs(self, **paged: Unpack[Paged]) -> Steps[Page[EpochRecord]]:
         """Epochs in the order of their ids."""
-        return self.look(catalog.EPOCHS, paged)
+        return self._looked(catalog.EPOCHS, paged)
 
-    def get_epoch(self, epoch: str, **wait: Unpack[Wait]) -> EpochReport:
+    @act
+    def get_epoch(self, epoch: str, **wait: Unpack[Wait]) -> Steps[EpochReport]:
         """One epoch with the chain of those that hide it.  Raises: NotFound."""
-        return self.look(catalog.EPOCH, {"epoch": epoch, **wait})
+        return self._looked(catalog.EPOCH, {"epoch": epoch, **wait})
 
-    def sources(self, **paged: Unpack[Paged]) -> Page[SourceSummary]:
+    @act
+    def sources(self, **paged: Unpack[Paged]) -> Steps[Page[SourceSummary]]:
         """Registered sources in the order of their hashes."""
-        return self.look(catalog.SOURCES, paged)
+        return self._looked(catalog.SOURCES, paged)
 
-    def get_source(self, source_hash: str, **wait: Unpack[Wait]) -> SourceReport:
+    @act
+    def get_source(self, source_hash: str, **wait: Unpack[Wait]) -> Steps[SourceReport]:
         """One source with its statuses.  Raises: NotFound."""
-        return self.look(catalog.SOURCE, {"source": source_hash, **wait})
+        return self._looked(catalog.SOURCE, {"source": source_hash, **wait})
 
-    def impact(self, source_hash: str, **paged: Unpack[Paged]) -> Impact:
+    @act
+    def impact(self, source_hash: str, **paged: Unpack[Paged]) -> Steps[Impact]:
         """What rests on a source: a page of assertions, their descendants, and the answers that used them."""
-        return self.look(catalog.IMPACT, {"source": source_hash, **paged})
+        return self._looked(catalog.IMPACT, {"source": source_hash, **paged})
 
-    def packs(self, **paged: Unpack[Paged]) -> Page[PackSummary]:
+    @act
+    def packs(self, **paged: Unpack[Paged]) -> Steps[Page[PackSummary]]:
         """Trust packs in the order of their ids."""
-        return self.look(catalog.PACKS, paged)
+        return self._looked(catalog.PACKS, paged)
 
-    def get_pack(self, pack: str, **wait: Unpack[Wait]) -> PackReport:
+    @act
+    def get_pack(self, pack: str, **wait: Unpack[Wait]) -> Steps[PackReport]:
         """One trust pack with its members.  Raises: NotFound."""
-        return self.look(catalog.PACK, {"pack": pack, **wait})
+        return self._looked(catalog.PACK, {"pack": pack, **wait})
 
+    @act
     def gold_standards(
         self, subject: str | None = None, predicate: str | None = None, **paged: Unpack[Paged]
-    ) -> Page[GoldRecord]:
+    ) -> Steps[Page[GoldRecord]]:
         """Gold standards by subject, then predicate; those of a subject, or that of a pair."""
-        return self.look(catalog.GOLD_STANDARDS, {"subject": subject, "predicate": predicate, **paged})
+        return self._looked(catalog.GOLD_STANDARDS, {"subject": subject, "predicate": predicate, **paged})
 
+    @act
     def escalations(
         self,
         *,
@@ -165,7 +189,7 @@ class Lookups:
         order: Literal["newest", "oldest"] | None = None,
         after: int | None = None,
         **paged: Unpack[Paged],
-    ) -> Page[EscalationRecord]:
+    ) -> Steps[Page[EscalationRecord]]:
         """Escalations, newest first.
 
         after: oldest first, and only those that an event after this position raised; if there are none yet, wait_s
@@ -179,20 +203,24 @@ class Lookups:
             "order": order,
             "after": after,
         }
-        return self.look(catalog.ESCALATIONS, {**asked, **paged})
+        return self._looked(catalog.ESCALATIONS, {**asked, **paged})
 
-    def get_escalation(self, escalation: str, **wait: Unpack[Wait]) -> EscalationRecord:
+    @act
+    def get_escalation(self, escalation: str, **wait: Unpack[Wait]) -> Steps[EscalationRecord]:
         """One escalation.  Raises: NotFound."""
-        return self.look(catalog.ESCALATION, {"id": escalation, **wait})
+        return self._looked(catalog.ESCALATION, {"id": escalation, **wait})
 
-    def predicates(self, prefix: str = "", **paged: Unpack[Paged]) -> Page[PredicateRecord]:
+    @act
+    def predicates(self, prefix: str = "", **paged: Unpack[Paged]) -> Steps[Page[PredicateRecord]]:
         """Declared predicates that begin with prefix, in byte order."""
-        return self.look(catalog.PREDICATES, {"prefix": prefix or None, **paged})
+        return self._looked(catalog.PREDICATES, {"prefix": prefix or None, **paged})
 
-    def aliases(self, prefix: str = "", **paged: Unpack[Paged]) -> Page[AliasRecord]:
+    @act
+    def aliases(self, prefix: str = "", **paged: Unpack[Paged]) -> Steps[Page[AliasRecord]]:
         """Subjects with an alias that begin with prefix, in byte order."""
-        return self.look(catalog.ALIASES, {"prefix": prefix or None, **paged})
+        return self._looked(catalog.ALIASES, {"prefix": prefix or None, **paged})
 
+    @act
     def audits(
         self,
         *,
@@ -203,7 +231,7 @@ class Lookups:
         to_time: str | int | None = None,
         order: Order | None = None,
         **paged: Unpack[Paged],
-    ) -> Page[AuditedQuery]:
+    ) -> Steps[Page[AuditedQuery]]:
         """Audited queries, newest first; by whom, about what, and in which span of time, its end exclusive.
 
         Times are RFC 3339, or milliseconds since 1970.  A page may be short, even empty, and still have a next
@@ -217,16 +245,39 @@ class Lookups:
             "to": to_time,
             "order": order,
         }
-        return self.look(catalog.AUDITS, {**asked, **paged})
+        return self._looked(catalog.AUDITS, {**asked, **paged})
 
-    def audit(self, audit_id: str, **wait: Unpack[Wait]) -> AuditRecord:
+    @act
+    def audit(self, audit_id: str, **wait: Unpack[Wait]) -> Steps[AuditRecord]:
         """One audited query with what its answer rests on.  Raises: NotFound."""
-        return self.look(catalog.AUDIT, {"id": audit_id, **wait})
+        return self._looked(catalog.AUDIT, {"id": audit_id, **wait})
 
-    def replay(self, audit_id: str, **wait: Unpack[Wait]) -> Replayed:
+    @act
+    def replay(self, audit_id: str, **wait: Unpack[Wait]) -> Steps[Replayed]:
         """An audited query asked again as of the same position: whether the answer is the same.  Raises: NotFound."""
-        return self.look(catalog.REPLAY, {"id": audit_id, **wait})
+        return self._looked(catalog.REPLAY, {"id": audit_id, **wait})
 
-    def lenses(self, **paged: Unpack[Paged]) -> Page[LensRecord]:
+    @act
+    def folds(self, **paged: Unpack[Paged]) -> Steps[FoldsReport]:
+        """How far the folds are; the items are the events that they could not take, in log order."""
+        return self._looked(catalog.FOLDS, paged)
+
+    @act
+    def lenses(self, **paged: Unpack[Paged]) -> Steps[Page[LensRecord]]:
         """All lenses by name, with version and parameters."""
-        return self.look(catalog.LENSES, paged)
+        return self._looked(catalog.LENSES, paged)
+
+    def _looked(self, listing: Listing[Shape], asked: Mapping[str, object]) -> Steps[Shape]:
+        found: Shape = yield self.look(listing, asked)
+        return found
+
+
+class Lookups(LookupActs, Blocking):
+    """What Node and Client read besides answers; a mixin."""
+
+    def look(self, listing: Listing[Shape], asked: Mapping[str, object]) -> Shape:
+        """Read a listing; asked: its parameters, and min_seq and wait_s; None stands for what is not asked.
+
+        Raises: InvalidParameter; NotFound; NotApplied; Unreachable and the like.
+        """
+        raise NotImplementedError

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -15,21 +16,25 @@ from typing import Self
 from cortex import CortexError, FoldStopped, State
 from episteme.audit.auditor import Auditor
 from episteme.config import NodeConfig
-from episteme.errors import CannotOpen, EpistemeError, NotReady, public_detail, translate
+from episteme.errors import CannotOpen, DiskFull, EpistemeError, NotReady, public_detail, translate
 from episteme.folds import FOLDS, LoggedEvent
 from episteme.gate import Deliver, Intake, Meter, Outcome, Standing, admit, readmit
 from episteme.govern import Governing
+from episteme.health import behind, fold_lag_s
 from episteme.ingest import write_lines
 from episteme.looking import Looking
+from episteme.opening import cannot_open, check_folder, in_use
 from episteme.parameters import check_wait
 from episteme.reading import Question, as_parameters
 from episteme.receipts import IngestResult, Receipt
 from episteme.rules import declare_rules
+from episteme.space import Space, room_of
 from episteme.state import STATE_FOLDER, open_state
 from episteme.status import FoldStatus, LogStatus, StatusReport
+from episteme.tailing import Tailing
 from model import SignedEvent, SigningKey
 from stores import StoreError
-from wal import FileLog
+from wal import FileLog, LogLocked
 
 LOG_FOLDER = "log"
 _INGEST_BATCH = 1000  # events that an iterable is read ahead
@@ -40,7 +45,7 @@ def system_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Node(Looking, Governing):
+class Node(Looking, Governing, Tailing):
     """A data folder, opened by this process alone.  Thread-safe.  Offers the Database API."""
 
     def __init__(
@@ -51,8 +56,11 @@ class Node(Looking, Governing):
         key: SigningKey | None,
         clock_ms: Callable[[], int],
         auditor: Auditor[Question],
+        space: Space | None = None,
     ) -> None:
         """Use Node.open."""
+        self.space = space or Space.boundless()
+        self.space.is_short = lambda: (progress := state.progress) is not None and progress.pause is not None
         self.auditor = auditor
         self.key = key
         self.clock_ms = clock_ms
@@ -60,7 +68,7 @@ class Node(Looking, Governing):
         self.log = log
         self.state = state
         meter = Meter(config.quota, clock_ms) if config.quota.enabled else None
-        self.intake = Intake(log, state, lambda: state.watermark.seq, config.intake, meter)
+        self.intake = Intake(log, state, lambda: state.watermark.seq, config.intake, meter, self.space)
         self._started_s = time.monotonic()
         self._catch_up_seq = log.durable_end
         self._closed = False
@@ -71,7 +79,8 @@ class Node(Looking, Governing):
             with suppress(CortexError):  # a fold that fails now shows in every answer
                 state.watermark.wait(self._catch_up_seq - 1, config.catch_up_wait_s)
         if self.caught_up:
-            self._declare_rules()
+            with suppress(DiskFull):  # before the first write it is tried again; reads need no rules of this opening
+                self._declare_rules()
 
     @classmethod
     def open(
@@ -87,9 +96,11 @@ class Node(Looking, Governing):
         Waits up to catch_up_wait_s for the fold to catch up with the log; if that does not suffice,
         reads are as of what is folded and writes raise NotReady until it has.
 
-        Raises: CannotOpen if another process has it, or it is of another format; Damaged.
+        Raises: CannotOpen if another process has it, it is of another format, or may not be written; DiskFull; Damaged.
         """
         folder = Path(folder)
+        check_folder(folder)
+        space = Space(partial(room_of, folder), config.disk_reserve_bytes)
         if (folder / STATE_FOLDER).is_dir() and not (folder / LOG_FOLDER).is_dir():
             raise CannotOpen(
                 f"{folder / LOG_FOLDER}: the log is missing, and there is a state; put the log back, or move "
@@ -103,17 +114,22 @@ class Node(Looking, Governing):
                 state = open_state(folder, log, config)
                 try:
                     auditor = Auditor[Question](
-                        folder, config.audit, as_parameters, clock_ms=clock_ms, random_bytes=os.urandom
+                        *(folder, config.audit, as_parameters),
+                        clock_ms=clock_ms,
+                        random_bytes=os.urandom,
+                        is_full=lambda: space.full,
                     )
-                    return cls(log, state, config, key, clock_ms, auditor)
+                    return cls(log, state, config, key, clock_ms, auditor, space)
                 except BaseException:
                     state.close()
                     raise
             except BaseException:
                 log.close()
                 raise
+        except LogLocked as error:
+            raise in_use(folder, folder / LOG_FOLDER / "LOCK") from error
         except OSError as error:
-            raise CannotOpen(f"{folder} cannot be opened: {error}") from error
+            raise cannot_open(folder, error) from error
         except Exception as error:
             if getattr(error, "code", None) is None:
                 raise
@@ -134,16 +150,27 @@ class Node(Looking, Governing):
         reasons = []
         if self._closed:
             reasons.append("closing")
-        if self.log.failure is not None:
+        if self.log.ended and self.log.failure is not None:
             reasons.append(public_detail(translate(self.log.failure)))
+        if self.space.full:
+            reasons.append(self.space.reason)
         if isinstance(self.state.failure, FoldStopped):
             reasons.append(public_detail(translate(self.state.failure)))
+        elif self.fold_failure is not None:
+            reasons.append(f"the fold waits for room on the disk, at {self.state.watermark.seq} events")
         elif self.state.outdated:
             done = f"{self.state.rebuilt_seq} of {self.log.durable_end} events are folded"
             reasons.append(f"the state of an older version is made anew: {done}")
         elif not self.caught_up:
             reasons.append(f"catching up: {self.state.watermark.seq} of {self._catch_up_seq} events are folded")
+        elif (reason := behind(self.state.lag, self.fold_lag_s, self.config)) is not None:
+            reasons.append(reason)
         return reasons
+
+    @property
+    def fold_lag_s(self) -> float:
+        """How long the oldest durable event that is not folded has waited, in seconds; 0 if there is none."""
+        return fold_lag_s(self.log, self.state, self.clock_ms())
 
     @property
     def caught_up(self) -> bool:
@@ -167,9 +194,29 @@ class Node(Looking, Governing):
         self._check_writable()
         self.intake.submit(signed, via, deliver, body_bytes)
 
+    def check_writable(self) -> None:
+        """Refuse before anything is read of a write what it would be refused for whatever it says.
+
+        Raises: NotReady; Overloaded; LogFailed; DiskFull; FoldStopped.
+        """
+        self._check_writable()
+        if self.log.ended and self.log.failure is not None:
+            raise translate(self.log.failure)
+        self.intake.check_room()
+
     def standing(self, signed: SignedEvent) -> Standing | None:
         """What the signer of an event with the fewest tokens left may spend; None: nobody pays here."""
         return self.intake.standing([signature.agent for signature in signed.signatures])
+
+    def charge_query(self, agent: bytes, lens_count: int) -> Standing | None:
+        """Charge an agent, 32 bytes, who has proved who it is, for a question under so many lenses; None: it is free.
+
+        Raises: QuotaExceeded; NotReady.
+        """
+        try:
+            return self.intake.charge_query(agent, lens_count)
+        except StoreError as error:
+            raise translate(error) from error
 
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """As Database.submit."""
@@ -225,7 +272,6 @@ class Node(Looking, Governing):
         if self._closed:
             raise NotReady("the database is closed")
         reasons = self.reasons_not_ready()
-        failure = self.state.failure
         return StatusReport(
             version=version("episteme-db"),
             database=self.database,
@@ -238,16 +284,17 @@ class Node(Looking, Governing):
                 first_seq=self.log.first_seq,
                 size_bytes=self.log.size_bytes,
                 epoch=self.log.epoch,
-                failure=None if self.log.failure is None else translate(self.log.failure).code,
+                failure=self._log_failure,
             ),
             fold=FoldStatus(
                 applied_seq=self.applied_seq,
                 lag=self.state.lag,
                 versions={fold.name: fold.version for fold in FOLDS},
-                failure=translate(failure).code if isinstance(failure, FoldStopped) else None,
+                failure=self.fold_failure,
                 dead_letters=self._dead_letter_count(),
             ),
             store_bytes=self.state.size_bytes(),
+            disk=self.space.status(),
             audit=self.auditor.status(),
         )
 
@@ -274,6 +321,12 @@ class Node(Looking, Governing):
         except StoreError:
             return None
 
+    @property
+    def _log_failure(self) -> str | None:
+        """A code while the log takes nothing; one that has only met a full disk takes more when there is room."""
+        failure = self.log.failure
+        return None if failure is None or not (self.log.ended or self.space.full) else translate(failure).code
+
     def _check_writable(self) -> None:
         if self._closed:
             raise NotReady("the database is closing", retry_after_s=1)
@@ -284,6 +337,7 @@ class Node(Looking, Governing):
             reasons = "; ".join(self.reasons_not_ready())
             raise NotReady(f"the database takes no writes yet: {reasons}", retry_after_s=1)
         if not self._rules_declared:
+            self.space.check()
             self._declare_rules()
 
     def _declare_rules(self) -> None:

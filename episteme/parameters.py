@@ -10,15 +10,25 @@ from episteme.decay import Decay
 from episteme.errors import FieldProblem, InvalidParameter
 from episteme.lenses import LENSES, PLAIN, lens_named, make_terms
 from episteme.reading.question import INCLUDES, LIMIT_DEFAULT, LIMIT_MAX, AsOf, Question, as_parameters
-from model import LIFECYCLES, PREDICATE_BYTES_MAX, SOURCE_CLASSES, SUBJECT_BYTES_MAX, FieldRule, check_form, check_label
+from model import (
+    LIFECYCLES,
+    PREDICATE_BYTES_MAX,
+    SOURCE_CLASSES,
+    SUBJECT_BYTES_MAX,
+    FieldRule,
+    agent_of,
+    check_form,
+    check_label,
+)
 
 Name = TypeVar("Name", bound=str)
 
 LENS_PARAMETERS: Final = tuple(sorted({name for lens in LENSES.values() for name in lens.parameters}))
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m)?")
-_TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
+DURATION_PATTERN: Final = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m)?"
+_DURATION = re.compile(DURATION_PATTERN)
+TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 _SPAN = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)")
 _SPAN_MS_MAX: Final = 10**15 - 1  # as many digits as are read, so that a span in milliseconds can be asked again
 _SPAN_MS_BY_UNIT: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -89,7 +99,7 @@ def question_of(found: Mapping[str, str], lens: str | None = None) -> Question:
         pack=found.get("pack"),
         as_of=found.get("as_of"),
         valid_at=found.get("valid_at"),
-        explain="explain" in found and _truth("explain", found["explain"]),
+        explain="explain" in found and parse_truth("explain", found["explain"]),
         # A view is exact whatever its age, so only an age of 0 changes what is read.
         full="max_age" in found and parse_duration_s("max_age", found["max_age"]) == 0,
         limit=parse_count("limit", found["limit"]) if "limit" in found else None,
@@ -174,6 +184,14 @@ def parse_hash(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
+def parse_agent(name: str, text: str) -> bytes:
+    """A public key, 32 bytes, from its hex digits or its did:key.  Raises: InvalidParameter."""
+    try:
+        return agent_of(text)
+    except FieldRule as rule:
+        raise invalid_parameter(name, rule.detail) from rule
+
+
 def parse_duration_s(name: str, text: str) -> float:
     """Seconds from '2s', '500ms', '1m' or '2'.  Raises: InvalidParameter."""
     match = _DURATION.fullmatch(text)
@@ -256,7 +274,8 @@ def _takes_predicate(lens: str) -> bool:
     return lens not in LENSES or LENSES[lens].takes_predicate
 
 
-def _truth(name: str, text: str) -> bool:
-    if text not in _TRUTHS:
+def parse_truth(name: str, text: str) -> bool:
+    """1, true, 0 or false.  Raises: InvalidParameter."""
+    if text not in TRUTHS:
         raise invalid_parameter(name, f"is {text[:40]!r}; it is 1, true, 0 or false")
-    return _TRUTHS[text]
+    return TRUTHS[text]

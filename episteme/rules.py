@@ -24,6 +24,7 @@ def declare_rules(log: Log, state: State[LoggedEvent], config: NodeConfig) -> No
             in_force = OperatorStore(reader).rules()
         wanted = _wanted(config, in_force)
         if wanted != in_force:
+            log.resume()  # a try before may have met a full disk
             log.append(encode_rules(wanted), FRAME_KIND_RULES).wait()
     except (LogError, StoreError) as error:
         raise translate(error) from error

@@ -113,9 +113,13 @@ class SubjectReport(Struct, frozen=True):
 
 
 class AgentSummary(Struct, frozen=True):
-    """An agent that has signed a claim: trust is its score drifted to now, the counts are judgements."""
+    """An agent that has signed a claim: trust is its score drifted to now, the counts are judgements.
+
+    did: the same agent as a did:key.
+    """
 
     agent: str
+    did: str
     trust: float
     right_count: int
     wrong_count: int
@@ -155,11 +159,12 @@ class TrustStep(Struct, frozen=True):
 class AgentReport(Struct, frozen=True):
     """What is known of an agent; items: how its score moved, oldest first.
 
-    trust_judged: the score as it was last judged, before it drifted.  claims_count stops at a bound, and
-    has_more_claims says so.
+    did: the same agent as a did:key.  trust_judged: the score as it was last judged, before it drifted.
+    claims_count stops at a bound, and has_more_claims says so.
     """
 
     agent: str
+    did: str
     trust: float
     trust_judged: float
     right_count: int

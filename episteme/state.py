@@ -8,6 +8,7 @@ from cortex import OnProgress, State
 from episteme.config import NodeConfig
 from episteme.errors import StateDamaged
 from episteme.folds import FOLDS, LoggedEvent, decode_frame
+from episteme.space import fitted
 from stores import HybridStore, StoreError, StoreFull, StoreLocked
 from wal import Log
 
@@ -25,7 +26,7 @@ def open_state(data: Path, log: Log, config: NodeConfig) -> State[LoggedEvent]:
             log,
             FOLDS,
             decode_frame,
-            open_store=partial(HybridStore.open, options=config.store),
+            open_store=partial(HybridStore.open, options=fitted(config.store, data)),
             options=config.state,
         )
     except (StoreLocked, StoreFull):
@@ -44,7 +45,7 @@ def remake_state(data: Path, log: Log, config: NodeConfig, on_progress: OnProgre
         log,
         FOLDS,
         decode_frame,
-        open_store=partial(HybridStore.open, options=config.store),
+        open_store=partial(HybridStore.open, options=fitted(config.store, data)),
         options=config.state,
         on_progress=on_progress,
     )

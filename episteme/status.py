@@ -36,6 +36,41 @@ class FoldStatus(Struct, frozen=True):
     dead_letters: int | None  # None where the store cannot be asked
 
 
+class FoldRecord(Struct, frozen=True):
+    """One fold, the version of its rules, and the last position that it has applied."""
+
+    name: str
+    version: int
+    applied_seq: int
+
+
+class DeadLetterRecord(Struct, frozen=True):
+    """An event that a fold could not take, and was passed over; reason: what went wrong, in one line."""
+
+    seq: int
+    time_ms: int
+    fold: str
+    reason: str
+    attempts: int
+
+
+class FoldsReport(Struct, frozen=True):
+    """How far the folds are, and what they could not take.
+
+    lag: durable events that are not applied.  failure: a code, once a fold has stopped.  is_outdated: the state was
+    made by other versions, and is being made anew.  items: a page of dead letters in log order, of dead_letters_count.
+    """
+
+    folds: list[FoldRecord]
+    lag: int
+    failure: str | None
+    is_outdated: bool
+    dead_letters_count: int
+    items: list[DeadLetterRecord]
+    next: str | None
+    seq: int
+
+
 class LogStatus(Struct, frozen=True):
     """The log's end and what it takes on disk."""
 
@@ -45,6 +80,18 @@ class LogStatus(Struct, frozen=True):
     size_bytes: int
     epoch: int
     failure: str | None
+
+
+class DiskStatus(Struct, frozen=True):
+    """Room on the file system of the data folder.
+
+    free_bytes: for the server's user; None where the system does not say.  reserve_bytes: what writes leave free.
+    full: writes are refused until there is more room.
+    """
+
+    free_bytes: int | None
+    reserve_bytes: int
+    full: bool
 
 
 class StatusReport(Struct, frozen=True):
@@ -58,6 +105,7 @@ class StatusReport(Struct, frozen=True):
     log: LogStatus
     fold: FoldStatus
     store_bytes: int
+    disk: DiskStatus
     audit: AuditStatus
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from episteme.cli import app
 from episteme.config import NodeConfig, ServerConfig
 from episteme.errors import PROBLEMS
 from episteme.server.app import Application
+from tests.support.servers import shared
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -100,19 +102,24 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for name in ("EPISTEME_URL", "EPISTEME_DATA"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("URL", "DATA", "TOKEN", "KEY", "KEY_FILE"):
+        monkeypatch.delenv(f"EPISTEME_{name}", raising=False)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    try:
-        for block in blocks_of(page):
-            if block.info == "python":
+    blocks = [block for block in blocks_of(page) if block.info == "python"]
+    with ExitStack() as serving:
+        if any("from_env" in block.body for block in blocks):
+            server = serving.enter_context(shared(tmp_path / "served"))
+            monkeypatch.setenv("EPISTEME_URL", server.url)
+        try:
+            for block in blocks:
                 # Blank lines above, so that a traceback shows the line of the page.
                 source = "\n" * (block.line - 1) + block.body
                 exec(compile(source, page, "exec"), namespace)
-    finally:
-        for thing in namespace.values():
-            if isinstance(thing, Node):
-                thing.close()
+        finally:
+            for thing in namespace.values():
+                if isinstance(thing, Node):
+                    thing.close()
 
 
 @each_page
@@ -257,7 +264,7 @@ def test_the_command_line_page_mentions_every_command() -> None:
 
 
 def test_the_command_line_page_mentions_no_option_that_is_not_there() -> None:
-    there = {spelling for command in commands().values() for spelling in options_of(command)} | {"--version"}
+    there = {spelling for command in [get_command(app), *commands().values()] for spelling in options_of(command)}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text_of("docs/cli.md"))) - there == set()
 
 

@@ -35,9 +35,13 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "rocksdict": ("stores.engines",),
     "starlette": ("episteme.server",),
     "uvicorn": ("episteme.server",),
+    "httptools": ("episteme.server",),
+    "prometheus_client": ("episteme.server.metrics",),
     "typer": ("episteme.cli",),
     "rich": ("episteme.cli",),
     "httpx2": ("episteme.client",),
+    "backports": ("episteme",),
+    "compression": ("episteme",),
 }
 
 ASYNC_ROOMS: Final = ("episteme.server", "episteme.client")

@@ -46,9 +46,11 @@ class Auditor(Generic[Asked]):
         clock_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
         files: Files | None = None,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         """folder: the database's.  parameters_of: a question as the parameters that ask it again, by name.
 
+        is_full: whether the disk has no room but what is kept for the database itself; nothing is recorded then.
         Nothing is opened or started yet.  Raises: ValueError for bad options.
         """
         self._folder = folder
@@ -59,15 +61,19 @@ class Auditor(Generic[Asked]):
         )
         self._recorder = Recorder(options, open_ledger)
         self._clock_ms = clock_ms
+        self._is_full = is_full
         self._id_end = random_bytes(_RANDOM_BYTES).hex()
         self._id_count = count()
 
     def record(self, asked: Asked, answer: Answer, agent: bytes | None, now_ms: int) -> str | None:
-        """The id of an audit that is written soon; None if answers are not audited, or too many wait.
+        """The id of an audit that is written soon; None if answers are not audited, too many wait, or the disk is full.
 
         agent: who asked (32 bytes), if that is known.  now_ms: from which the ages of claims were counted.
         """
         if not self.options.enabled:
+            return None
+        if self._is_full():
+            self._recorder.drop()
             return None
         query_id = f"{self._clock_ms():012x}{next(self._id_count) & _COUNT_MASK:010x}{self._id_end}"
         try:

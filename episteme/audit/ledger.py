@@ -27,6 +27,7 @@ from episteme.audit.event import (
 )
 from episteme.audit.fold import AUDIT_FOLDS, DROP_COUNT_MAX
 from episteme.audit.options import AuditOptions
+from episteme.space import fitted
 from stores import (
     AuditStore,
     HybridStore,
@@ -186,7 +187,7 @@ def _open_state(folder: Path, log: FileLog, options: AuditOptions) -> State[Audi
 
 
 def _state(folder: Path, log: FileLog, options: AuditOptions) -> State[AuditEvent]:
-    store = StoreOptions(memory_bytes=options.memory_bytes, background_jobs=1)
+    store = fitted(StoreOptions(memory_bytes=options.memory_bytes, background_jobs=1), folder.parent)
     return State.open(
         folder,
         log,

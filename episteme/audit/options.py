@@ -1,6 +1,6 @@
 """Bounds of the audit.  Source: docs/operations.md, "Settings"."""
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 LOG_BYTES_MIN: Final = 64 * 1024  # below that a segment is a handful of audits
 
@@ -8,18 +8,28 @@ LOG_BYTES_MIN: Final = 64 * 1024  # below that a segment is a handful of audits
 class AuditOptions(NamedTuple):
     """What is recorded, how soon it is on the disk, and how much of it is kept."""
 
-    enabled: bool = False  # a server records; who has the database in process asks for it
-    queue_count_max: int = 10_000  # answers that wait to be written: a second of them; beyond it audits are dropped
-    linger_ms: int = 100  # how long answers gather before they are written together
-    # Within what time what is written is synced, which is what a power cut may lose; None leaves it to the system.
-    # A killed process loses what is in the queue.
-    sync_ms: int | None = 1000
-    contributions_max: int = 100  # hashes of assertions that an audit holds: as many as an answer shows by default
-    log_bytes_max: int = 1024 * 1024 * 1024  # what the log of audits may take; the oldest go, from the state as well
-    memory_bytes: int = 64 * 1024 * 1024  # of the state's engines; with less, RocksDB rewrites more of it more often
-    retry_s: float = 30.0  # after a failure, how long until the folder is tried again
-    read_wait_s: float = 5.0  # how long a listing waits for what was answered before it
-    close_wait_s: float = 30.0  # how long closing waits for the queue to be written
+    # A server records; who has the database in process asks for it.
+    enabled: Annotated[bool, "whether every answer is recorded, with who asked and why"] = False
+    queue_count_max: Annotated[
+        int, "answers that wait to be written: a second of them; beyond it audits are dropped"
+    ] = 10_000
+    linger_ms: Annotated[int, "how long answers gather before they are written together"] = 100
+    # A killed process loses what is in the queue besides.
+    sync_ms: Annotated[
+        int | None, "within what time audits are synced, which a power cut may lose; none: left to the system"
+    ] = 1000
+    contributions_max: Annotated[
+        int, "hashes of assertions that an audit holds: as many as an answer shows by default"
+    ] = 100
+    log_bytes_max: Annotated[int, "what the log of audits may take; the oldest go, from the state as well"] = (
+        1024 * 1024 * 1024
+    )
+    memory_bytes: Annotated[int, "of the audits' engines; with less, RocksDB rewrites more of it more often"] = (
+        64 * 1024 * 1024
+    )
+    retry_s: Annotated[float, "after a failure, how long until the audits' folder is tried again"] = 30.0
+    read_wait_s: Annotated[float, "how long a list of audits waits for what was answered before it"] = 5.0
+    close_wait_s: Annotated[float, "how long closing waits for the queue of audits to be written"] = 30.0
 
 
 def check_options(options: AuditOptions) -> AuditOptions:

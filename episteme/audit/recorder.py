@@ -80,8 +80,7 @@ class Recorder:
     def put(self, payload: bytes) -> bool:
         """Have a payload written soon; False if it was dropped, because too many wait."""
         if len(self._queue) >= self._options.queue_count_max or self._closing:
-            with self._lock:
-                self.dropped_count += 1
+            self.drop()
             return False
         self._queue.append(payload)
         if self._idle:
@@ -89,6 +88,11 @@ class Recorder:
         elif self._thread is None:
             self._start()
         return True
+
+    def drop(self) -> None:
+        """Count an audit that is not taken."""
+        with self._lock:
+            self.dropped_count += 1
 
     def lose(self, error: Exception) -> None:
         """Count an audit that could not be made, and say why of the first."""
@@ -206,7 +210,7 @@ class Recorder:
                 ledger.append(payloads)
             except _LEDGER_ERRORS as error:
                 self._fail(error)
-                self._close_ledger(ledger)
+                self._close_unless_resumable(ledger, error)
             else:
                 self.written_count += len(payloads)
                 self._check_state(ledger)
@@ -224,7 +228,7 @@ class Recorder:
         except _LEDGER_ERRORS as error:
             self._fail(error)
             if ledger is not None:
-                self._close_ledger(ledger)
+                self._close_unless_resumable(ledger, error)
         if settling.ledger is None:
             settling.error = self.failure or NotReady("the audit is closed")
         settling.done.set()
@@ -236,7 +240,12 @@ class Recorder:
                 self._ledger = self._open_ledger()
             except _LEDGER_ERRORS as error:
                 self._fail(error)
-        return self._ledger
+        ledger = self._ledger
+        if ledger is not None and ledger.log.failure is not None:
+            if time.monotonic() < self._retry_at_s:
+                return None
+            ledger.log.resume()
+        return ledger
 
     def _check_state(self, ledger: Ledger) -> None:
         """A state that has failed is opened anew when it is time for that; the log goes on meanwhile."""
@@ -264,6 +273,11 @@ class Recorder:
             self._drop_at_s = time.monotonic() + self._options.retry_s
             _LOGGER.warning("audits that are no longer kept stay in the state for now: %s", error)
             return False
+
+    def _close_unless_resumable(self, ledger: Ledger, error: Exception) -> None:
+        """A log that only lacked room goes on when it is time to try again; all else is opened anew then."""
+        if not (isinstance(error, LogError) and error.resumable):
+            self._close_ledger(ledger)
 
     def _close_ledger(self, ledger: Ledger) -> None:
         self._ledger = None

@@ -18,6 +18,7 @@ class EpistemeError(Exception):
 
     code = "internal"
     hint = "See the server's log for this request id."
+    request_id: str | None = None  # of a server's refusal, where it said one
 
     def __init__(self, detail: str, *, errors: tuple[FieldProblem, ...] = (), retry_after_s: int | None = None) -> None:
         super().__init__(detail)
@@ -35,6 +36,13 @@ class Malformed(Refused):
 
     code = "malformed"
     hint = "Send one JSON object in UTF-8: {event, signatures}."
+
+
+class MalformedRequest(Refused):
+    """What came is no request of HTTP/1.1, or one that two servers may read in two ways."""
+
+    code = "malformed-request"
+    hint = "Speak HTTP/1.1, without TLS, with one Host, and with one length or chunks."
 
 
 class InvalidField(Refused):
@@ -111,14 +119,14 @@ class RequestTimeout(Refused):
     """The body did not come in time."""
 
     code = "request-timeout"
-    hint = "Send the body faster, or less of it at once."
+    hint = "Send the request faster, or less of it at once."
 
 
 class UnsupportedMedia(Refused):
     """A content type or encoding that this endpoint does not read."""
 
     code = "unsupported-media"
-    hint = "Send JSON, or NDJSON to /v1/ingest, without encoding."
+    hint = "Send JSON, or NDJSON to /v1/ingest, plain or in gzip or zstd."
 
 
 class NotFound(EpistemeError):
@@ -172,21 +180,21 @@ class QuotaExceeded(EpistemeError):
         self.remaining = remaining
 
 
-class TokenRequired(EpistemeError):
+class TokenRequired(Refused):
     """The server answers nobody without an API token."""
 
     code = "token-required"
     hint = "Make one with `episteme token create`, and send it as `Authorization: Bearer ...` (EPISTEME_TOKEN)."
 
 
-class InvalidToken(EpistemeError):
+class InvalidToken(Refused):
     """The API token is unknown, revoked or expired."""
 
     code = "invalid-token"
     hint = "Check that it is whole; `episteme token list` tells what became of it."
 
 
-class ScopeMissing(EpistemeError):
+class ScopeMissing(Refused):
     """The API token is good, and not for this."""
 
     code = "scope-missing"
@@ -198,6 +206,13 @@ class WrongHost(Refused):
 
     code = "wrong-host"
     hint = "Ask by the address that the server printed, or list the name in its setting allowed_hosts."
+
+
+class WrongOrigin(Refused):
+    """A web page of another origin makes a browser send what is more than a read."""
+
+    code = "wrong-origin"
+    hint = "List the page's origin in the server's setting cors_origins, if it may."
 
 
 class HeadersTooLarge(Refused):
@@ -214,11 +229,25 @@ class VerificationFailed(EpistemeError):
     hint = "Do not rely on it: ask another way, and tell whoever runs the server."
 
 
-class EventsGone(EpistemeError):
+class BadCopy(EpistemeError):
+    """A backup or an export that is not as it was written."""
+
+    code = "bad-copy"
+    hint = "Do not rely on it: take another one, or make it anew; of an import or a restore nothing was made."
+
+
+class EventsGone(Refused):
     """The log no longer has the position asked for."""
 
     code = "events-gone"
     hint = "Begin at the first position that the detail names, or at a backup."
+
+
+class OperationRunning(Refused):
+    """Work on the whole state is under way, and there is one such at a time."""
+
+    code = "operation-running"
+    hint = "Wait until it is done: GET /v1/admin/operations tells how far it is."
 
 
 class NotApplied(EpistemeError):
@@ -250,10 +279,10 @@ class LogFailed(EpistemeError):
 
 
 class DiskFull(EpistemeError):
-    """No space for the log; nothing was acknowledged."""
+    """No room on the disk; nothing was acknowledged."""
 
     code = "disk-full"
-    hint = "Make room, then restart the server."
+    hint = "Make room on the disk of the data folder, then try again; a server that runs takes writes again by itself."
 
 
 class FoldStopped(EpistemeError):
@@ -291,6 +320,13 @@ class KeyProblem(EpistemeError):
     hint = "Make one with `episteme keygen`, or mend its mode with chmod 600."
 
 
+class InvalidSetting(EpistemeError):
+    """A setting that does not exist, or with a value that it cannot have."""
+
+    code = "invalid-setting"
+    hint = "`episteme config list` says what there is and what each takes."
+
+
 class Unreachable(EpistemeError):
     """The server does not answer."""
 
@@ -300,3 +336,5 @@ class Unreachable(EpistemeError):
 
 class Internal(EpistemeError):
     """A fault of ours; the server's log has the rest."""
+
+    code = "internal"

@@ -33,6 +33,7 @@ class ProblemType(NamedTuple):
 
 _ROWS: Final = (
     (400, EXIT_REFUSED, kinds.Malformed, "Malformed"),
+    (400, EXIT_REFUSED, kinds.MalformedRequest, "Malformed request"),
     (422, EXIT_REFUSED, kinds.InvalidField, "Invalid field"),
     (422, EXIT_REFUSED, kinds.UnknownKind, "Unknown kind"),
     (422, EXIT_REFUSED, kinds.InvalidSignature, "Invalid signature"),
@@ -42,9 +43,11 @@ _ROWS: Final = (
     (401, EXIT_REFUSED, kinds.InvalidToken, "Invalid token"),
     (403, EXIT_REFUSED, kinds.ScopeMissing, "Scope missing"),
     (421, EXIT_REFUSED, kinds.WrongHost, "Wrong host"),
+    (403, EXIT_REFUSED, kinds.WrongOrigin, "Wrong origin"),
     (431, EXIT_REFUSED, kinds.HeadersTooLarge, "Headers too large"),
     (410, EXIT_NOTHING, kinds.EventsGone, "Events gone"),
     (500, EXIT_VERIFICATION, kinds.VerificationFailed, "Verification failed"),
+    (500, EXIT_VERIFICATION, kinds.BadCopy, "Bad copy"),
     (429, EXIT_REFUSED, kinds.QuotaExceeded, "Quota exceeded"),
     (400, EXIT_USAGE, kinds.UnknownParameter, "Unknown parameter"),
     (422, EXIT_USAGE, kinds.InvalidParameter, "Invalid parameter"),
@@ -57,6 +60,7 @@ _ROWS: Final = (
     (404, EXIT_NOTHING, kinds.NotFound, "Not found"),
     (404, EXIT_NOTHING, kinds.NoSuchPath, "No such path"),
     (405, EXIT_REFUSED, kinds.MethodNotAllowed, "Method not allowed"),
+    (409, EXIT_REFUSED, kinds.OperationRunning, "Operation running"),
     (503, EXIT_FAILED, kinds.NotApplied, "Not applied yet"),
     (503, EXIT_FAILED, kinds.Overloaded, "Overloaded"),
     (503, EXIT_FAILED, kinds.NotReady, "Not ready"),
@@ -67,6 +71,7 @@ _ROWS: Final = (
     (500, EXIT_FAILED, kinds.StateDamaged, "State damaged"),
     (500, EXIT_FAILED, kinds.CannotOpen, "Cannot open"),
     (500, EXIT_FAILED, kinds.KeyProblem, "Key"),
+    (500, EXIT_USAGE, kinds.InvalidSetting, "Invalid setting"),
     (503, EXIT_UNREACHABLE, kinds.Unreachable, "Unreachable"),
     (500, EXIT_FAILED, kinds.Internal, "Internal error"),
 )

@@ -17,6 +17,7 @@ _INNER_CODES: Final = {
     "fenced": "log-failed",
     "forked": "log-failed",
     "log-full": "log-failed",
+    "out-of-handles": "overloaded",
     "fold-version": "cannot-open",
     "state-locked": "cannot-open",
     "bad-snapshot": "cannot-open",
@@ -36,7 +37,7 @@ _INNER_CODES: Final = {
 # What a stranger is told of a fault on our side: never a path, an errno or a library's words.
 _PUBLIC_DETAILS: Final = {
     "log-failed": "the log could not be written and takes no more until the server is restarted",
-    "disk-full": "there was no room for the log or the state, and nothing more is taken until a restart",
+    "disk-full": "there is no room on the disk: nothing of it was written, and writes are taken again when there is",
     "fold-stopped": "the fold has stopped: reads are as of where it stopped",
     "damaged": "stored bytes are not as they were written",
     "state-damaged": "the state cannot be opened",
@@ -44,6 +45,7 @@ _PUBLIC_DETAILS: Final = {
 }
 
 RETRY_AFTER_S: Final = 1
+_RETRY_AFTER_S: Final = {"overloaded": RETRY_AFTER_S, "not-ready": RETRY_AFTER_S, "disk-full": 5}  # people make room
 
 
 def public_detail(error: EpistemeError) -> str:
@@ -64,7 +66,7 @@ def translate(error: Exception) -> EpistemeError:
     pointer, detail = getattr(error, "pointer", None), getattr(error, "detail", None)
     if isinstance(pointer, str) and isinstance(detail, str):
         fields = (FieldProblem(pointer, detail),)
-    retry_after_s = RETRY_AFTER_S if code in ("overloaded", "not-ready") else None
+    retry_after_s = _RETRY_AFTER_S.get(code)
     translated = problem.exception(str(error), errors=fields, retry_after_s=retry_after_s)
     translated.__cause__ = error
     return translated

@@ -27,7 +27,8 @@ class RecentEvents:
     def __init__(self) -> None:
         self._known: dict[bytes, Known] = {}
         self._last_seq: dict[bytes, int] = {}
-        self._order: deque[tuple[int, bytes]] = deque()
+        # In the order of appending: the seq, the hash, and what was known of it here before, with its last seq.
+        self._order: deque[tuple[int, bytes, tuple[Known, int] | None]] = deque()
 
     def __len__(self) -> int:
         return len(self._order)
@@ -35,15 +36,26 @@ class RecentEvents:
     def forget_before(self, cursor: int) -> None:
         """Drop what a state with this cursor knows."""
         while self._order and self._order[0][0] < cursor:
-            seq, digest = self._order.popleft()
+            seq, digest, _ = self._order.popleft()
             if self._last_seq[digest] == seq:
+                del self._known[digest], self._last_seq[digest]
+
+    def forget_from(self, seq: int) -> None:
+        """Drop what the log has refused: nothing from seq on is there."""
+        while self._order and self._order[-1][0] >= seq:
+            _, digest, before = self._order.pop()
+            if before is not None and self._order and before[1] >= self._order[0][0]:
+                self._known[digest], self._last_seq[digest] = before
+            else:
                 del self._known[digest], self._last_seq[digest]
 
     def add(self, seq: int, signed: SignedEvent, before: Known | None) -> None:
         """Remember an appended event; before is what was known of its hash."""
-        self._known[signed.digest] = joined(before, seq, signed)
-        self._last_seq[signed.digest] = seq
-        self._order.append((seq, signed.digest))
+        digest = signed.digest
+        here = self._known.get(digest)
+        self._order.append((seq, digest, None if here is None else (here, self._last_seq[digest])))
+        self._known[digest] = joined(before, seq, signed)
+        self._last_seq[digest] = seq
 
     def find(self, digest: bytes) -> Known | None:
         """What is known of a hash within the window."""

@@ -11,7 +11,9 @@ Source: docs/governance.md, "Quotas".
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from msgspec import Meta
 
 from episteme.errors import QuotaExceeded
 from episteme.standing import tokens_allowed
@@ -32,9 +34,11 @@ _SECOND_MS: Final = 1000
 class QuotaOptions(NamedTuple):
     """Who may spend how much."""
 
-    enabled: bool = False
-    tokens_per_hour: int = 10_000  # of an agent without a limit of its own, at the trust that all begin with
-    agents_max: int = 100_000  # whose use is kept in memory, about 30 MB; of others it is read again
+    enabled: Annotated[bool, "whether writers pay; a server goes by `quotas` where that is said"] = False
+    tokens_per_hour: Annotated[int, "of an agent without a limit of its own, at the trust that all begin with"] = 10_000
+    agents_max: Annotated[int, Meta(ge=1), "whose use is kept in memory, about 30 MB; of others it is read again"] = (
+        100_000
+    )
 
 
 class Standing(NamedTuple):

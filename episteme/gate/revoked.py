@@ -17,6 +17,11 @@ class RevokedKeys:
         if self._recent:
             self._recent = {agent: seq for agent, seq in self._recent.items() if seq >= cursor}
 
+    def forget_from(self, seq: int) -> None:
+        """Drop what the log has refused: nothing from seq on is there."""
+        if self._recent:
+            self._recent = {agent: at for agent, at in self._recent.items() if at < seq}
+
     def add(self, agent: bytes, seq: int) -> None:
         """Remember a key that the event at seq revokes."""
         self._recent.setdefault(agent, seq)

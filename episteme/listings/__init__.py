@@ -6,6 +6,8 @@ from episteme.listings.assertion import assertions
 from episteme.listings.context import AnswerIndex, AnswersUsed, ClaimPlace, Context
 from episteme.listings.epoch import epoch_report, epochs
 from episteme.listings.escalation import LEVELS, ORDERS, STATUSES, escalation_record, escalations
+from episteme.listings.event import stored_event
+from episteme.listings.fold import folds_report
 from episteme.listings.gold import gold_standards
 from episteme.listings.lineage import DEPTH_DEFAULT, DEPTH_MAX, lineage_of
 from episteme.listings.pack import pack_report, packs
@@ -40,6 +42,7 @@ __all__ = [
     "epochs",
     "escalation_record",
     "escalations",
+    "folds_report",
     "gold_standards",
     "impact",
     "lenses",
@@ -51,6 +54,7 @@ __all__ = [
     "seal_of",
     "source_report",
     "sources",
+    "stored_event",
     "subject_report",
     "subjects",
 ]

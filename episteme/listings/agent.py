@@ -6,6 +6,7 @@ from episteme.listings.context import Context
 from episteme.listings.paging import Paging, number_place, text_place
 from episteme.shapes import AgentReport, AgentSummary, Page, QuotaReport, RevocationRecord, TrustStep
 from episteme.standing import drifted_rank, tokens_allowed
+from model import did_of
 from stores import (
     MICROS,
     WINDOW_MS,
@@ -34,8 +35,8 @@ def agents(context: Context, paging: Paging) -> Page[AgentSummary]:
     time_ms = context.time_ms
     ranks = TrustRankStore(reader).as_of_many(keys, None)
     items = [
-        AgentSummary(agent, _score(rank, time_ms), rank.right_count, rank.wrong_count, row is not None)
-        for agent, rank, row in zip(shown, ranks, revoked, strict=True)
+        AgentSummary(key.hex(), did_of(key), _score(rank, time_ms), rank.right_count, rank.wrong_count, row is not None)
+        for key, rank, row in zip(keys, ranks, revoked, strict=True)
     ]
     return Page(items, more, context.seq)
 
@@ -51,6 +52,7 @@ def agent_report(context: Context, paging: Paging, *, agent: str) -> AgentReport
     claims = LineageStore(reader).of_agent(agent, count_max=CLAIMS_COUNTED_MAX + 1)
     return AgentReport(
         agent=agent,
+        did=did_of(bytes.fromhex(agent)),
         trust=_score(rank, time_ms),
         trust_judged=rank.score_micros / MICROS,
         right_count=rank.right_count,

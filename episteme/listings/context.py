@@ -40,6 +40,7 @@ class Context(Struct, frozen=True):
     now_ms: milliseconds since 1970, by the database's clock.  tokens_per_hour: of an agent without a limit of its
     own.  audit: where answers that were audited are read.  answers: where they are found by what they rest on.
     is_outdated: the state's views were made by other versions of the folds; its claims are the claims.
+    failure: the code of what stopped the folds, if something did.
     """
 
     reader: Reader
@@ -50,6 +51,7 @@ class Context(Struct, frozen=True):
     audit: AuditDesk
     answers: AnswerIndex
     is_outdated: bool = False
+    failure: str | None = None
 
     @property
     def seq(self) -> int:

@@ -512,6 +512,33 @@ def test_agent_s_claims_and_tokens_are_counted(db: Database) -> None:
     assert (report.claims_count, report.has_more_claims) == (3, False)
 
 
+def test_every_kind_of_event_is_found_by_its_hash_as_it_was_signed(db: Database) -> None:
+    claimed = db.assert_("found by hash", "is", "so", wait_s=WAIT_S).hash
+    vote = signed(make_vote(subject="found by hash", assertion=claimed, agent=KEY_B.agent_hex), KEY_B)
+    voted = db.submit(vote, wait_s=WAIT_S)
+    told = db.get_event(voted.hash)
+    assert (told.hash, told.kind, told.seq, told.event) == (vote.hash_hex, "vote", voted.seq, vote.event)
+    assert [(one.agent, one.signature) for one in told.signatures] == [
+        (KEY_B.agent_hex, vote.signatures[0].signature.hex())
+    ]
+    assert (told.agents, told.since_seq) == ([KEY_B.agent_hex], None)
+    assertion = db.get_event(claimed)
+    stored = db.get(claimed)
+    assert (assertion.event, assertion.signatures, assertion.seq) == (stored.event, stored.signatures, stored.seq)
+    with pytest.raises(NotFound):
+        db.get_event("0" * 64)
+    with pytest.raises(InvalidParameter):
+        db.get_event("0" * 63)
+
+
+def test_folds_are_told_with_versions_and_positions_and_nothing_was_passed_over(db: Database) -> None:
+    report = db.folds()
+    versions = db.status().fold.versions
+    assert {one.name: one.version for one in report.folds} == versions
+    assert {one.applied_seq for one in report.folds} == {report.seq}
+    assert (report.failure, report.is_outdated, report.dead_letters_count, report.items) == (None, False, 0, [])
+
+
 def test_lenses_are_those_that_a_query_takes(db: Database) -> None:
     found = items_of(db.lenses, 2)
     assert [one.name for one in found] == sorted(LENSES)
@@ -534,6 +561,7 @@ READS: list[Callable[..., Any]] = [
     lambda db, **asked: db.escalations(**asked),
     lambda db, **asked: db.predicates(**asked),
     lambda db, **asked: db.aliases(**asked),
+    lambda db, **asked: db.folds(**asked),
     lambda db, **asked: db.lenses(**asked),
 ]
 

@@ -3,10 +3,10 @@
     python -m tests.crash.state_campaign --states 5000 --kills 50 [--seed N]
 
 States are made in this process, through the seam between the pair and its
-engines: a crash or an engine's error at a call, a commit of RocksDB whose log
-was cut in the middle of the last write, a commit of LMDB whose pages were
-written and whose meta page was not; while the map grows, while a checkpoint is
-made, while a redo is applied.  Kills are real: a process that commits is sent
+engines: a crash or an engine's error at a call, a full disk after which a commit
+is resumed, a commit of RocksDB whose log was cut in the middle of the last
+write, a commit of LMDB whose pages were written and whose meta page was not;
+while the map grows, while a checkpoint is made, while a redo is applied.  Kills are real: a process that commits is sent
 SIGKILL.  Each time the store must hold exactly the batches that it reports,
 all that were acknowledged among them, and so must every checkpoint that is
 under its name.  The suite runs a short version.
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from stores import HybridStore, StoreError, StoreFailed, StoreOptions
+from stores import HybridStore, StoreError, StoreFailed, StoreFull, StoreOptions
 from tests.support.faulty_engines import Call, Crash, Faults, Killed, When, engine_numbers, open_faulty
 from tests.support.state_histories import History, commit_next
 
@@ -138,7 +138,7 @@ class Run:
         self.acknowledged = position
 
     def _fault(self) -> Crash:
-        error = self.chance.choice([StoreFailed, Killed, Killed])
+        error = self.chance.choice([StoreFailed, StoreFull, StoreFull, Killed, Killed])
         return Crash(self.chance.choice(_CALLS), self.chance.choice(_WHENS), self.chance.choice([1, 1, 2, 3]), error)
 
     def _work(self, store: HybridStore) -> str:
@@ -148,13 +148,33 @@ class Run:
             for _ in range(self.chance.randrange(1, 6)):
                 if self.chance.random() < 0.15 and not copy.exists():
                     store.checkpoint(copy)
-                self.acknowledged = commit_next(store, self.history.seed)
+                try:
+                    self.acknowledged = commit_next(store, self.history.seed)
+                except StoreFull:
+                    self._resume(store)
         except (StoreError, Killed) as error:
             self.kinds[f"{type(error).__name__} at a call"] += 1
             killed = str(error) if isinstance(error, Killed) else ""
         if copy.exists():
             self._check_copy(copy)
         return killed
+
+    def _resume(self, store: HybridStore) -> None:
+        """A commit found no room, perhaps more than once: readers keep what was there until it is finished."""
+        while True:
+            with store.snapshot() as snapshot:
+                self.history.check(snapshot, self.acknowledged)
+            if self.chance.random() < 0.5:
+                self.faults.add(Crash(self.chance.choice(_CALLS), "before", 1, self.chance.choice([StoreFull, Killed])))
+            try:
+                resumed = store.resume()
+            except StoreFull:
+                self.kinds["full again"] += 1
+            else:
+                assert resumed is not None, "a commit was given up"
+                self.acknowledged += 1
+                self.kinds["resumed"] += 1
+                return
 
     def _check_copy(self, copy: Path) -> None:
         store = HybridStore.open(copy, OPTIONS)

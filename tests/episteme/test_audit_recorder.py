@@ -12,7 +12,7 @@ from episteme.audit.auditor import Auditor
 from episteme.audit.ledger import LOG_FOLDER
 from episteme.errors import CannotOpen, DiskFull, EpistemeError, NotReady
 from episteme.parameters import make_question
-from episteme.reading import Question
+from episteme.reading import Question, as_parameters
 from tests.support.audits import ON, auditing, auditor_on, recorded_ids
 from tests.support.faulty_files import FaultyFiles
 
@@ -182,3 +182,40 @@ def test_a_state_that_is_gone_is_made_anew_from_the_log(tmp_path: Path, answer: 
     shutil.rmtree(tmp_path / "audit-state")
     with auditor_on(tmp_path) as auditor:
         assert recorded_ids(auditor) == before
+
+
+def test_a_disk_without_room_costs_audits_and_the_ledger_that_met_it_goes_on(tmp_path: Path, answer: Answer) -> None:
+    files = FaultyFiles()
+    with auditor_on(tmp_path, AT_ONCE, files) as auditor:
+        before = ask(auditor, answer, 2)
+        assert recorded_ids(auditor) == before
+        ledger = auditor._recorder.ledger
+        for written_bytes in (0, 40):
+            files.fail("write", error=errno.ENOSPC, written_bytes=written_bytes)
+            ask(auditor, answer)
+            assert recorded_ids(auditor) == before
+        after = ask(auditor, answer, 3)
+        assert recorded_ids(auditor) == [*before, *after]
+        assert auditor._recorder.ledger is ledger
+        assert (auditor.status().lost, auditor.status().failure) == (2, None)
+    with auditor_on(tmp_path) as auditor:
+        assert recorded_ids(auditor) == [*before, *after]
+
+
+def test_nothing_is_recorded_in_the_room_that_is_kept_for_the_database(tmp_path: Path, answer: Answer) -> None:
+    files, is_full = FaultyFiles(), True
+    auditor = Auditor[Question](
+        tmp_path,
+        ON,
+        as_parameters,
+        clock_ms=lambda: 0,
+        random_bytes=bytes,
+        files=files,
+        is_full=lambda: is_full,
+    )
+    assert ask(auditor, answer, 3) == [None] * 3
+    assert (auditor.status().dropped, files.operations) == (3, [])
+    is_full = False
+    assert None not in ask(auditor, answer)
+    auditor.close()
+    assert auditor.status().written == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from episteme import Key
 from episteme.errors import KeyProblem
-from episteme.keys import HEADER, key_folder, key_names, key_path, quoted_part
+from episteme.keys import HEADER, key_folder, key_names, key_path, list_keys, quoted_part
 
 FOLDER = Path("/keys")
 ODD_NAMES = [
@@ -194,3 +194,77 @@ def test_folder_that_cannot_be_written_is_a_key_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(KeyProblem, match="cannot be written"):
         Key.generate().save("mine", tmp_path / "file")
+
+
+# Other forms in files, and the surroundings
+
+
+def test_file_in_any_form_is_read(tmp_path: Path) -> None:
+    key = Key.generate()
+    for number, text in enumerate((key.to_openssh("c"), key.to_pkcs8(), key.to_hex() + "\n")):
+        path = tmp_path / str(number)
+        path.write_text(text)
+        path.chmod(0o600)
+        assert Key.read(path).agent == key.agent
+        path.chmod(0o644)
+        with pytest.raises(KeyProblem, match="others can read it"):
+            Key.read(path)
+
+
+def test_list_names_every_key_and_says_which_cannot_be_used(tmp_path: Path) -> None:
+    assert list_keys(tmp_path / "none") == []
+    key = Key.generate()
+    key.save("Zürich/ä b", tmp_path)
+    Key.generate().save("open", tmp_path).chmod(0o644)
+    (tmp_path / "broken.key").touch(0o600)
+    by_name = {entry.name: entry for entry in list_keys(tmp_path)}
+    assert len(by_name) == 3
+    entry = by_name["Zürich/ä b"]
+    assert (entry.agent, entry.did, entry.problem) == (key.agent_hex, key.did, None)
+    assert Key.load(entry.name, tmp_path).agent == key.agent
+    assert "0644" in (by_name["open"].problem or "")
+    assert by_name["broken"].agent is None
+
+
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that gives no key."""
+    for name in ("EPISTEME_KEY", "EPISTEME_KEY_FILE", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_environment_gives_the_first_key_that_it_names(no_key: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seed, file, credential = (Key.generate() for _ in range(3))
+    assert Key.from_env() is None
+    no_key.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert Key.from_env() is None  # a service with other credentials
+    (tmp_path / "episteme-key").write_text(credential.to_hex())
+    (tmp_path / "episteme-key").chmod(0o440)  # as systemd sets it where the service is let in by an access list
+    assert expect_key(Key.from_env()).agent == credential.agent
+    no_key.setenv("EPISTEME_KEY_FILE", str(file.save("mine", tmp_path)))
+    assert expect_key(Key.from_env()).agent == file.agent
+    no_key.setenv("EPISTEME_KEY", seed.to_hex())
+    assert expect_key(Key.from_env()).agent == seed.agent
+
+
+def expect_key(key: Key | None) -> Key:
+    assert key is not None
+    return key
+
+
+def test_key_that_the_environment_names_and_cannot_be_used_is_not_passed_over(
+    no_key: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = Key.generate()
+    no_key.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "episteme-key").write_text("no key")
+    with pytest.raises(KeyProblem, match="episteme-key"):
+        Key.from_env()
+    no_key.setenv("EPISTEME_KEY_FILE", str(tmp_path / "missing"))
+    with pytest.raises(KeyProblem, match="missing"):
+        Key.from_env()
+    no_key.setenv("EPISTEME_KEY", key.to_hex()[:-1])
+    with pytest.raises(KeyProblem, match="EPISTEME_KEY") as caught:
+        Key.from_env()
+    assert key.to_hex()[:16] not in f"{caught.value!r} {caught.value.__cause__!r}"

@@ -94,6 +94,11 @@ def test_event_that_cannot_be_folded_is_listed_and_keeps_nobody_else_from_being_
         report = node.status()
         assert (report.ready, report.fold.dead_letters, report.fold.lag) == (True, 1, 0)
         (letter,) = node.state.dead_letters()
+        told = node.folds()
+        assert (told.dead_letters_count, told.next, told.lag) == (1, None, 0)
+        assert [(one.seq, one.fold, one.reason, one.attempts) for one in told.items] == [
+            (letter.seq, letter.fold, letter.reason, letter.attempts)
+        ]
         assert (letter.seq, letter.fold) == (CLAIMS, "decode")
         assert "UnsupportedRecord" in letter.reason
 

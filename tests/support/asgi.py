@@ -1,13 +1,17 @@
 """The ASGI application without a socket: for nodes that only a test can build, such as one on a failing disk."""
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from starlette.types import ASGIApp
 
 from episteme.config import ServerConfig
 from episteme.node import Node
 from episteme.server.app import Application
+from episteme.server.edge import edge_of
 from tests.support.http import Reply
 
 Message = MutableMapping[str, Any]
@@ -31,8 +35,42 @@ def call_node(
         application.close()
 
 
+class Edged:
+    """A node with its edge: many requests, one after the other, in one loop."""
+
+    def __init__(self, application: Application, edge: ASGIApp, runner: asyncio.Runner) -> None:
+        self.application = application
+        self._edge = edge
+        self._runner = runner
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        host: str = "localhost",
+    ) -> Reply:
+        """One request, whole."""
+        return self._runner.run(_call(self._edge, method, path, body, False, {"Host": host, **(headers or {})}))
+
+
+@contextmanager
+def edged(node: Node, config: ServerConfig = ServerConfig(), address: str = "127.0.0.1") -> Iterator[Edged]:  # noqa: B008
+    """The server of a node, as if it listened on that address."""
+    application = Application(node, config)
+    edge = edge_of(node, application, config, address)
+    try:
+        with asyncio.Runner() as runner:
+            yield Edged(application, edge, runner)
+    finally:
+        edge.close()
+        application.close()
+
+
 async def _call(
-    application: Application, method: str, path: str, body: bytes, stalls: bool, more: Mapping[str, str]
+    application: ASGIApp, method: str, path: str, body: bytes, stalls: bool, more: Mapping[str, str]
 ) -> Reply:
     parts = urlsplit(path)
     scope = {

@@ -1,18 +1,19 @@
-"""The two databases behind one API: a node in process, and a client of a real server."""
+"""The databases behind one API: a node in process, and a client of a real server, of either kind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from episteme import Client, Node, Receipt
 from episteme.config import NodeConfig
 from model import SigningKey
+from tests.support.awaited import Awaited
 from tests.support.events import KEY_A, make_assertion, signed
 from tests.support.servers import shared
 
 WAIT_S: Final = 10.0
-KINDS: Final = ("node", "client")
+KINDS: Final = ("node", "client", "async client")
 
 Database = Node | Client
 
@@ -26,8 +27,19 @@ def opened(kind: str, folder: Path) -> Iterator[Database]:
             yield node
     else:
         arguments = ("--no-audit", "--operator", KEY_A.agent_hex)
-        with shared(folder, *arguments) as server, Client(server.url, key=KEY_A) as client:
+        with shared(folder, *arguments) as server, connected(kind, server.url) as client:
             yield client
+
+
+@contextmanager
+def connected(kind: str, url: str) -> Iterator[Client]:
+    """A client of a server, signing with KEY_A; it verifies all that it is told."""
+    if kind == "client":
+        with Client(url, key=KEY_A, verify=True) as client:
+            yield client
+    else:
+        with Awaited(url, key=KEY_A, verify=True) as awaited:
+            yield cast("Client", awaited)
 
 
 def write(db: Database, subject: str, *keys: SigningKey, **overrides: Any) -> Receipt:

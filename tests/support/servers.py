@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -37,44 +37,62 @@ def environment(config_home: Path, **more: str) -> dict[str, str]:
 class Server:
     """`episteme serve` on one data folder."""
 
-    def __init__(self, data: Path, arguments: Sequence[str] = ("--port", "0")) -> None:
-        """Start the process; it need not listen yet, nor ever."""
+    def __init__(
+        self,
+        data: Path,
+        arguments: Sequence[str] = ("--port", "0"),
+        *,
+        environ: Mapping[str, str] | None = None,
+        module: str = "episteme",
+    ) -> None:
+        """Start the process; it need not listen yet, nor ever.  module: the program, if not the one that is served."""
         self.data = data
         self.url = ""
         self._said: list[str] = []
         self._listening: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "episteme", "serve", "--data", str(data), *arguments],
+            [sys.executable, "-m", module, "serve", "--data", str(data), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(data.parent / "config"),
+            env=environment(data.parent / "config", **(environ or {})),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @classmethod
-    def start(cls, data: Path, arguments: Sequence[str] = ("--port", "0")) -> Self:
+    def start(cls, data: Path, arguments: Sequence[str] = ("--port", "0"), *, module: str = "episteme") -> Self:
         """A server that has answered its first request."""
-        server = cls(data, arguments)
+        server = cls(data, arguments, module=module)
         server.wait_listening()
         assert call(server.url, "GET", "/livez").status == 200
         return server
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         """All that it has said so far."""
         return "".join(self._said)
 
+    def comes_up(self) -> bool:
+        """Whether it listens; False if it ends before that."""
+        self.url = self._listening.get(timeout=WAIT_S)
+        return bool(self.url)
+
     def wait_listening(self) -> None:
         """Return once the address is known."""
-        url = self._listening.get(timeout=WAIT_S)
-        assert url, f"the server did not start:\n{self.output}"
-        self.url = url
+        assert self.comes_up(), f"the server did not start:\n{self.output}"
 
     def signal(self, number: int) -> None:
         """Send a signal, and do not wait for what comes of it."""

@@ -1,0 +1,58 @@
+"""Requests that are none, or that two servers might read in two ways."""
+
+POST = b"POST / HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+MALFORMED = {
+    "length and chunks": POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "the same length twice": POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    "lengths in a list": POST + b"Content-Length: 3, 3\r\n\r\nabc",
+    "length with a sign": POST + b"Content-Length: +3\r\n\r\nabc",
+    "length below zero": POST + b"Content-Length: -3\r\n\r\nabc",
+    "empty length": POST + b"Content-Length:\r\n\r\nabc",
+    "length beyond all": POST + b"Content-Length: 99999999999999999999999\r\n\r\nabc",
+    "gzip as a transfer encoding": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "two transfer encodings": POST + b"Transfer-Encoding: identity\r\n" + CHUNKED + b"\r\n0\r\n\r\n",
+    "chunked twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "unknown transfer encoding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "vertical tab before chunked": POST + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+    "space before a colon": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "bare line feeds": b"GET / HTTP/1.1\nHost: h\n\n",
+    "one bare line feed": b"GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n",
+    "bare carriage return": b"GET / HTTP/1.1\r\nHost: h\rX: y\r\n\r\n",
+    "null in a header": b"GET / HTTP/1.1\r\nHost: h\x00\r\n\r\n",
+    "null in the target": b"GET /\x00 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "bytes in the target": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "folded header": b"GET / HTTP/1.1\r\nHost: h\r\n i\r\n\r\n",
+    "header that begins with a space": b"GET / HTTP/1.1\r\n Host: h\r\n\r\n",
+    "header without a colon": b"GET / HTTP/1.1\r\nHost: h\r\nX\r\n\r\n",
+    "header without a name": b"GET / HTTP/1.1\r\nHost: h\r\n: x\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n",
+    "absolute target": b"GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+    "target of CONNECT": b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "asterisk": b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+    "fragment": b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n",
+    "HTTP/0.9": b"GET / HTTP/0.9\r\nHost: h\r\n\r\n",
+    "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: h\r\n\r\n",
+    "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: h\r\n\r\n",
+    "preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "hello of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    "unknown method": b"FOO / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "method in small letters": b"get / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "garbage": b"\xff\xfe\xfd" * 50 + b"\r\n\r\n",
+}
+# The head is good, so the application is called; what it says must not go out.
+BAD_CHUNKS = {
+    "not a number": b"zz\r\n",
+    "hexadecimal with its mark": b"0x3\r\nabc\r\n0\r\n\r\n",
+    "below zero": b"-1\r\n",
+    "beyond all": b"ffffffffffffffffff\r\n",
+    "bare line feed": b"3\nabc\n0\n\n",
+    "space after the size": b"3 \r\nabc\r\n0\r\n\r\n",
+    "line feed in an extension": b"3;a\nb\r\nabc\r\n0\r\n\r\n",
+    "more than was said": b"3\r\nabcd\r\n0\r\n\r\n",
+}
