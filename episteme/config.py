@@ -116,9 +116,15 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     ingest_bodies_max: Annotated[
         int, Meta(ge=1), "ingests read or waiting at a time: each holds up to its whole body in memory"
     ] = 16
+    bodies_bytes_max: Annotated[
+        int, Meta(ge=0), "what bodies of single events may hold in memory at a time, beyond 64 KiB each, unpacked"
+    ] = 256 * 1024 * 1024
     ingest_threads: Annotated[int, Meta(ge=1), "ingests at work at a time"] = 4
     compress_bytes_min: Annotated[int, "smaller answers cost more to compress than to send"] = 1024
     read_threads: Annotated[int, Meta(ge=1), "full reads at a time, off the event loop"] = 4
+    reads_waiting_max: Annotated[
+        int, Meta(ge=0), "full reads that wait for a thread, of each kind: some seconds' work"
+    ] = 256
     drain_s: Annotated[int, "how long SIGTERM waits for requests in flight"] = 10
     # What the process says of itself on stderr.
     log_format: Annotated[Literal["human", "json"], "how lines of the process's own log look"] = "human"

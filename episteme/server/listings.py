@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
@@ -19,6 +18,7 @@ from episteme.server.bell import Bell
 from episteme.server.endpoints import Endpoint, Reply
 from episteme.server.places import Places
 from episteme.server.tags import NEVER_CHANGES, REVALIDATED, etag_of, tagged
+from episteme.server.threads import Threads
 from episteme.server.wire import await_seq, wait_of
 
 _CODES: Final = ("invalid-parameter", "not-applied", "fold-stopped", "not-ready", "overloaded")
@@ -33,7 +33,7 @@ class Listings:
         """places: for long polls, and for others too."""
         self._node = node
         self._places = places
-        self._threads = ThreadPoolExecutor(config.read_threads, thread_name_prefix="list")
+        self._threads = Threads(config.read_threads, config.reads_waiting_max, "list")
         self._bells = {one.watched: Bell(node.state, one.watched) for one in LISTINGS if one.watched}
         self._draining = False
 
@@ -63,7 +63,7 @@ class Listings:
         """Wait for reads in flight."""
         for bell in self._bells.values():
             bell.close()
-        self._threads.shutdown(wait=True)
+        self._threads.close()
 
     async def _read(self, listing: Listing[Any], request: Request, found: dict[str, str]) -> Response:
         asked = {name: text for name, text in found.items() if name not in WAIT} | request.path_params
@@ -76,13 +76,12 @@ class Listings:
                 told = read(reader)
             return listing.is_empty(told), _encode(told), etag_of(told)
 
-        loop = asyncio.get_running_loop()
         waits = bool(wait_s) and listing.waits(asked)
         give_up_s = time.monotonic() + (wait_s or 0)
         with self._places.taken() if waits else nullcontext():
             while True:
                 rung = self._bells[listing.watched].listen() if waits and not self._draining else None
-                is_empty, body, etag = await loop.run_in_executor(self._threads, encoded)
+                is_empty, body, etag = await self._threads.run(request.scope, encoded)
                 if rung is None or not is_empty or not await _rings(rung, give_up_s - time.monotonic()):
                     cache = NEVER_CHANGES if listing.never_changes else REVALIDATED
                     return tagged(self._node, request, body, etag, cache=cache)

@@ -1,9 +1,9 @@
 """GET handlers of the log: a page after a position, waiting for one if asked; the tail as a stream."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from episteme.server.endpoints import NDJSON, Endpoint, Reply
 from episteme.server.places import Places
 from episteme.server.stream import EVENT_STREAM, TailResponse, encode_event
 from episteme.server.tail import LogTail
+from episteme.server.threads import Threads
 from episteme.server.wire import raw_answer, wait_of
 from episteme.tailing import (
     BEGINNING,
@@ -31,7 +32,7 @@ from episteme.tailing import (
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1000
 _LOOKED_COUNT_MAX: Final = 10_000  # positions that one request looks at: a narrow filter comes again for more
-_THREADS: Final = 2  # pages of tails are shared, and a scan must not stand in their way
+_THREADS: Final = 2  # for pages of tails, which are shared, and as many for scans, which must not stand in their way
 
 _AFTER: Final = count(BEGINNING, SEQ_MAX, "Go on after this position; -1: from the beginning.", BEGINNING)
 _LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -58,8 +59,9 @@ class Logs:
     def __init__(self, node: Node, config: ServerConfig, places: Places) -> None:
         self._node = node
         self._config = config
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tail")
-        self._tail = LogTail(node.log, self._threads, encode_event, places)
+        self._paging = ThreadPoolExecutor(_THREADS, thread_name_prefix="tail")
+        self._scanning = Threads(_THREADS, config.reads_waiting_max, "scan")
+        self._tail = LogTail(node.log, self._paging, encode_event, places)
 
     def endpoints(self) -> list[Endpoint]:
         """Both endpoints."""
@@ -91,16 +93,17 @@ class Logs:
     def close(self) -> None:
         """Wait for reads in flight."""
         self._tail.close()
-        self._threads.shutdown(wait=True)
+        self._paging.shutdown(wait=True)
+        self._scanning.close()
 
-    async def _read(self, _request: Request, found: dict[str, str]) -> Response:
+    async def _read(self, request: Request, found: dict[str, str]) -> Response:
         asked = _asked(_READ, found)
         after, limit, wanted = asked.get("after", BEGINNING), asked.get("limit", LIMIT_DEFAULT), _filter(asked)
         wait_s = wait_of(found, self._node)
         check_position(self._node.log, after)
-        page = await self._page(after, wanted, limit)
+        page = await self._page(request, after, wanted, limit)
         if wait_s and not page.lines:
-            page = await self._page_in_time(page.position, wanted, limit, wait_s)
+            page = await self._page_in_time(request, page.position, wanted, limit, wait_s)
         headers = {"Episteme-Next": str(page.position), "Cache-Control": "no-store"}
         body = b"".join(encode_line(line) + b"\n" for line in page.lines)
         return raw_answer(self._node, body, read=True, headers=headers, media_type=NDJSON)
@@ -112,7 +115,9 @@ class Logs:
         check_position(self._node.log, after)
         return TailResponse(self._tail, self._node.database, after, _filter(asked), self._config)
 
-    async def _page_in_time(self, after: int, wanted: LogFilter, limit: int, wait_s: float) -> LogPage:
+    async def _page_in_time(
+        self, request: Request, after: int, wanted: LogFilter, limit: int, wait_s: float
+    ) -> LogPage:
         """The first page after a position that is not empty, or what was looked at until the time ran out."""
         page = LogPage([], after)
         give_up_s = time.monotonic() + wait_s
@@ -122,12 +127,11 @@ class Logs:
                     raise self._tail.end_of_log()
                 if not await self._tail.wait(page.position, max(0, give_up_s - time.monotonic())):
                     break
-                page = await self._page(page.position, wanted, limit)
+                page = await self._page(request, page.position, wanted, limit)
         return page
 
-    async def _page(self, after: int, wanted: LogFilter, limit: int) -> LogPage:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._scan, after, wanted, limit)
+    async def _page(self, request: Request, after: int, wanted: LogFilter, limit: int) -> LogPage:
+        return await self._scanning.run(request.scope, partial(self._scan, after, wanted, limit))
 
     def _scan(self, after: int, wanted: LogFilter, limit: int) -> LogPage:
         """On a thread: a page of lines, found among so many positions that it keeps nobody waiting."""

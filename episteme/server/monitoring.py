@@ -1,7 +1,5 @@
 """GET /metrics: the counters of one server, as Prometheus reads them."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from starlette.requests import Request
@@ -9,8 +7,10 @@ from starlette.responses import Response
 
 from episteme.server.endpoints import Endpoint, Reply
 from episteme.server.metrics import MEDIA_TYPE, Metrics
+from episteme.server.threads import Threads
 
 PATH: Final = "/metrics"
+_WAITING_MAX: Final = 16  # scrapes: there are one or two who ask, every few seconds
 
 
 class Monitoring:
@@ -18,7 +18,7 @@ class Monitoring:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._thread = Threads(1, _WAITING_MAX, "metrics")
 
     def endpoints(self) -> list[Endpoint]:
         """The one endpoint."""
@@ -33,9 +33,8 @@ class Monitoring:
 
     def close(self) -> None:
         """Wait for a scrape in flight."""
-        self._thread.shutdown(wait=True)
+        self._thread.close()
 
-    async def metrics(self, _request: Request, _found: dict[str, str]) -> Response:
+    async def metrics(self, request: Request, _found: dict[str, str]) -> Response:
         """All of them."""
-        loop = asyncio.get_running_loop()
-        return Response(await loop.run_in_executor(self._thread, self._metrics.exposition), media_type=MEDIA_TYPE)
+        return Response(await self._thread.run(request.scope, self._metrics.exposition), media_type=MEDIA_TYPE)

@@ -1,8 +1,6 @@
 """The questions over HTTP: query, compare, history, and the lenses that have a path of their own."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
@@ -22,6 +20,7 @@ from episteme.server.access import agent_of_request
 from episteme.server.endpoints import Endpoint, Link, Reply
 from episteme.server.problems import rate_limit
 from episteme.server.tags import etag_of, tagged
+from episteme.server.threads import Threads
 from episteme.server.wire import await_seq
 
 SEEN_PARAMETERS: Final = (
@@ -84,7 +83,7 @@ _encode = msgspec.json.Encoder().encode
 class Queries:
     """The question endpoints of one node; full reads run on threads."""
 
-    def __init__(self, node: Node, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, node: Node, threads: Threads) -> None:
         self._node = node
         self._threads = threads
 
@@ -145,7 +144,7 @@ class Queries:
         left = self._charge(agent)
         told = self._node.ask_view(question, agent=agent)  # a few gets: not worth a thread
         if told is None:
-            told = await self._on_thread(partial(self._node.ask, question, agent=agent))
+            told = await self._on_thread(request, partial(self._node.ask, question, agent=agent))
         return self._tagged(request, told, left)
 
     async def compare(self, request: Request, found: dict[str, str]) -> Response:
@@ -155,7 +154,7 @@ class Queries:
         lenses = names_in(found, "lenses")
         agent = agent_of_request(request.scope)
         left = self._charge(agent, min(len(lenses), COMPARED_MAX) or len(COMPARED))
-        told = await self._on_thread(partial(self._node.ask_compare, question, lenses, agent=agent))
+        told = await self._on_thread(request, partial(self._node.ask_compare, question, lenses, agent=agent))
         return self._tagged(request, told, left)
 
     async def history(self, request: Request, found: dict[str, str]) -> Response:
@@ -165,11 +164,11 @@ class Queries:
         await await_seq(self._node, found)
         after = parse_count("after", found["after"]) if "after" in found else -1
         left = self._charge(agent_of_request(request.scope))
-        told = await self._on_thread(partial(self._node.ask_history, question, after, turns))
+        told = await self._on_thread(request, partial(self._node.ask_history, question, after, turns))
         return self._tagged(request, told, left)
 
-    async def _on_thread(self, ask: Callable[[], Found]) -> Found:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+    async def _on_thread(self, request: Request, ask: Callable[[], Found]) -> Found:
+        return await self._threads.run(request.scope, ask)
 
     def _charge(self, agent: bytes | None, lens_count: int = 1) -> Standing | None:
         """Whoever a token stands for pays for what is asked; a stranger cannot.  Raises: QuotaExceeded."""

@@ -1,6 +1,5 @@
 """GET handlers: parse, call the node, render."""
 
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -15,6 +14,7 @@ from episteme.node import Node
 from episteme.server.endpoints import Endpoint, Reply
 from episteme.server.queries import Queries
 from episteme.server.tags import NEVER_KEPT, tagged
+from episteme.server.threads import Threads
 from episteme.server.wire import answer, await_seq
 from episteme.status import Alive, Readiness, StatusReport
 
@@ -27,7 +27,7 @@ class Reads:
 
     def __init__(self, node: Node, config: ServerConfig) -> None:
         self._node = node
-        self._threads = ThreadPoolExecutor(config.read_threads, thread_name_prefix="read")
+        self._threads = Threads(config.read_threads, config.reads_waiting_max, "read")
         self._queries = Queries(node, self._threads)
         self._draining = False
 
@@ -76,7 +76,7 @@ class Reads:
 
     def close(self) -> None:
         """Wait for reads in flight."""
-        self._threads.shutdown(wait=True)
+        self._threads.close()
 
     async def assertion(self, request: Request, found: dict[str, str]) -> Response:
         """One assertion as it was signed."""

@@ -22,7 +22,7 @@ from wal import LogClosed, LogError, LogReader
 
 PAGE_BYTES: Final = 64 * 1024  # encoded; one line that is longer is a page by itself
 PAGE_COUNT: Final = 256  # a page ends at the latest before a multiple of this
-_KEPT_BYTES_MAX: Final = 4 * 1024 * 1024  # of encoded pages for readers that come behind
+_KEPT_BYTES_MAX: Final = 8 * 1024 * 1024  # of encoded pages for readers that come behind: some 15,000 events
 _KEPT_COUNT_MAX: Final = 256
 # Between two looks at a log that grows all the time.  A reader costs the loop some 0.1 ms a look, so all of
 # them together take at most a fifth of it; the first event after a rest is sent at once.

@@ -23,34 +23,43 @@ from episteme.node import Node
 from episteme.parameters import check_wait, parse_count, parse_duration_s
 from episteme.server.compression import Unpacker, sent_coding
 from episteme.server.mailbox import post
+from episteme.server.room import Share
 
 _encode = msgspec.json.Encoder().encode
 
 
-async def read_body(scope: Scope, receive: Receive, bytes_max: int, timeout_s: float) -> bytes:
+async def read_body(
+    scope: Scope, receive: Receive, bytes_max: int, timeout_s: float, share: Share | None = None
+) -> bytes:
     """The whole body, unpacked.
 
-    bytes_max: as it was sent, and unpacked.
-    Raises: TooLarge as soon as that is known; RequestTimeout; UnsupportedMedia; Malformed.
+    bytes_max: as it was sent, and unpacked.  share: of the memory for bodies.
+    Raises: TooLarge as soon as that is known; Overloaded; RequestTimeout; UnsupportedMedia; Malformed.
     """
     unpacker: Unpacker | None = None
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > bytes_max:
-            raise TooLarge(f"the body has {int(value)} bytes; at most {bytes_max} are taken")
+        if name == b"content-length" and _length(value) > bytes_max:
+            raise TooLarge(f"the body has {_length(value)} bytes; at most {bytes_max} are taken")
         if name == b"content-encoding" and (coding := sent_coding(value)) is not None:
             if unpacker is not None:
                 raise UnsupportedMedia("the body has two content encodings; one is read")
             unpacker = Unpacker(coding, bytes_max)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _read_chunks(receive, bytes_max, unpacker)
+            return await _read_chunks(receive, bytes_max, unpacker, share)
     except TimeoutError as error:
         raise RequestTimeout(f"the body was not whole after {timeout_s:g} s") from error
 
 
-async def _read_chunks(receive: Receive, bytes_max: int, unpacker: Unpacker | None) -> bytes:
+def _length(content_length: bytes) -> int:
+    """What a Content-Length says, which the protocol has read before: digits, as many as somebody likes."""
+    digits = content_length.lstrip(b"0")
+    return int(digits) if digits.isdigit() else 0
+
+
+async def _read_chunks(receive: Receive, bytes_max: int, unpacker: Unpacker | None, share: Share | None) -> bytes:
     chunks: list[bytes] = []
-    size = 0
+    size = held = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -59,11 +68,12 @@ async def _read_chunks(receive: Receive, bytes_max: int, unpacker: Unpacker | No
         size += len(data)
         if size > bytes_max:
             raise TooLarge(f"the body has more than {bytes_max} bytes")
-        if unpacker is None:
-            chunks.append(data)
-        else:
-            for piece in unpacker.feed(data):
-                chunks.append(piece)
+        for piece in (data,) if unpacker is None else unpacker.feed(data):
+            held += len(piece)
+            if share is not None:
+                share.hold(held)
+            chunks.append(piece)
+            if unpacker is not None:
                 await asyncio.sleep(0)  # let others have their turn between two pieces
         if not message.get("more_body", False):
             break

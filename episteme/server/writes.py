@@ -16,12 +16,13 @@ from cortex import CortexError
 from episteme.config import ServerConfig
 from episteme.described import duration
 from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded, TooLarge
-from episteme.gate import split_lines
+from episteme.gate import Outcome, split_lines
 from episteme.node import Node
 from episteme.receipts import IngestResult, IngestSummary, IngestTotal, Receipt
 from episteme.server.endpoints import NDJSON, Body, Endpoint, Handle, Link, Reply
 from episteme.server.mailbox import Mailbox
 from episteme.server.problems import rate_limit
+from episteme.server.room import Room, Share
 from episteme.server.wire import answer, applied, raw_answer, read_body, wait_of
 from model import EVENT_TYPES, SIGNATURES_MAX, Envelope, EnvelopeSignature, SignedEvent, kind_of
 
@@ -76,6 +77,7 @@ class Writes:
         self._node = node
         self._config = config
         self._ingesting = 0
+        self._room = Room(config.bodies_bytes_max)
         self._mailbox = Mailbox()
         self._threads = ThreadPoolExecutor(config.ingest_threads, thread_name_prefix="ingest")
 
@@ -106,14 +108,8 @@ class Writes:
         """One envelope, of any kind if none is named: answered after the fsync, or with wait once it is readable."""
         wait_s = wait_of(found, self._node)
         self._node.check_writable()
-        limits = self._node.config
-        bytes_max = limits.event_bytes_max if kind is None else limits.envelope_bytes_max
-        body = await read_body(request.scope, request.receive, bytes_max, self._config.body_s_max)
-        signed = self._node.admit(body, any_kind=kind is None)
-        _check_kind(signed, kind)
-        told, deliver = self._mailbox.expect()
-        self._node.submit_later(signed, "http", deliver, body_bytes=len(body))
-        outcome = await told
+        with self._room.share() as share:
+            signed, outcome = await self._written(request, kind, share)
         if isinstance(outcome, EpistemeError):
             raise outcome
         if wait_s is not None and outcome.status == "accepted" and await self._readable(outcome.seq, wait_s):
@@ -121,6 +117,17 @@ class Writes:
         standing = self._node.standing(signed)
         headers = None if standing is None else rate_limit(*standing)
         return answer(self._node, outcome, _STATUS_BY_RECEIPT[outcome.status], headers=headers)
+
+    async def _written(self, request: Request, kind: str | None, share: Share) -> tuple[SignedEvent, Outcome]:
+        """The envelope in the body, and what became of it once it is on the disk."""
+        limits = self._node.config
+        bytes_max = limits.event_bytes_max if kind is None else limits.envelope_bytes_max
+        body = await read_body(request.scope, request.receive, bytes_max, self._config.body_s_max, share)
+        signed = self._node.admit(body, any_kind=kind is None)
+        _check_kind(signed, kind)
+        told, deliver = self._mailbox.expect()
+        self._node.submit_later(signed, "http", deliver, body_bytes=len(body))
+        return signed, await told
 
     async def _readable(self, seq: int, wait_s: float) -> bool:
         """Whether a durable event became readable in time; a fold that stops does not undo the write."""

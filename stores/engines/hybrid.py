@@ -50,6 +50,7 @@ class WriteEngine(Protocol):
 
     def snapshot(self) -> RocksSnapshot: ...
     def commit(self, batch: Batch) -> None: ...
+    def await_room(self) -> None: ...
     def flush(self) -> None: ...
     def copy(self, folder: Path) -> None: ...
     def size_bytes(self) -> int: ...
@@ -175,6 +176,7 @@ class HybridStore:
         self._views = Views(options.held_growth_bytes_max)
         self._failure: BaseException | None = None
         self._unfinished: Batch | None = None  # what met a full disk
+        self._is_half_done = False  # of that, RocksDB has its part
         self._closed = False
         self._number = self._recover()
         self._publish()
@@ -211,6 +213,8 @@ class HybridStore:
             if batch is None or self._closed:
                 self._check_usable()
                 return None
+            if not self._is_half_done:
+                self._write.await_room()
             self._finish(batch)
             return batch
 
@@ -259,7 +263,9 @@ class HybridStore:
         own.rows[_REDO_KEY] = encode_redo(number, other)
         try:
             self._make_room()
-            self._write.commit(own)
+            if not self._is_half_done:  # once more, it would only take more room
+                self._write.commit(own)
+                self._is_half_done = True
             self._apply_read(other)
             self._publish()
             self._views.bound(self._read.size_bytes())
@@ -270,6 +276,7 @@ class HybridStore:
             raise
         self._number = number
         self._failure = self._unfinished = None
+        self._is_half_done = False
         self._views.go_on()
 
     def _check_usable(self) -> None:

@@ -12,6 +12,7 @@ the lengths fit, scans were measured no faster.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self, cast
@@ -23,6 +24,8 @@ from stores.engines.folders import appearing, failed, translated
 from stores.errors import InvalidBatch, StoreClosed, StoreFull, StoreLocked
 from stores.kv import Batch, check_keys, position_of
 
+ROOM_WAIT_S: Final = 0.5  # one try; between two of them a close comes in
+_ROOM_LOOK_S: Final = 0.005  # a look costs some microseconds
 CLOSE_WAIT_S: Final = 30.0  # writing out full buffers takes about a second
 _LOGGER = logging.getLogger(__name__)
 
@@ -190,6 +193,22 @@ class RocksEngine:
             self._was_full = isinstance(failure, StoreFull)
             raise failure from error
         self._was_full = False
+
+    def await_room(self) -> None:
+        """Wait a little until RocksDB takes writes again after a full disk.  Raises: StoreFull; StoreFailed.
+
+        It is asked often: once it does, it soon compacts, which takes room that a small write must come before.
+        """
+        db, until_s = self._open(), time.monotonic() + ROOM_WAIT_S
+        while True:
+            try:
+                db.write(rocksdict.WriteBatch(raw_mode=True))
+            except Exception as error:
+                if time.monotonic() >= until_s:
+                    raise failed(f"RocksDB write: {error}", is_full=self._was_full or None) from error
+                time.sleep(_ROOM_LOOK_S)
+            else:
+                return
 
     def flush(self) -> None:
         """Write the buffers to tables, so that a checkpoint that comes soon has little left to write."""

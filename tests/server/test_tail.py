@@ -155,7 +155,7 @@ def test_pages_kept_for_others_have_a_bound(log: FileLog) -> None:
     async def work(tail: LogTail) -> None:
         await collect(tail, BEGINNING, 199)
         assert tail._kept_bytes == sum(len(page.data) for page in tail._kept.values())
-        assert 2**21 < tail._kept_bytes <= 2**22
+        assert 2**22 < tail._kept_bytes <= 2**23
 
     run(log, work)
 

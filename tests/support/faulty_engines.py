@@ -80,6 +80,9 @@ class FaultyWriteEngine:
         self._engine.commit(batch)
         self._faults.reach("write.commit", "after")
 
+    def await_room(self) -> None:
+        self._engine.await_room()
+
     def flush(self) -> None:
         self._faults.reach("write.flush", "before")
         self._engine.flush()
