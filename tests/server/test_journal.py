@@ -93,6 +93,9 @@ def test_long_texts_are_cut() -> None:
 
 def test_a_token_is_never_in_a_line() -> None:
     assert plain(f"Bearer {TOKEN}, {TOKEN}") == "Bearer eps_…, eps_…"
+    spelled = TOKEN.replace("_", "%5F")
+    assert plain(f"/Bearer%20{TOKEN} x{TOKEN} {spelled}") == "/Bearer%20eps_… xeps_… eps_…"
+    assert plain("steps_taken, reps_of") == "steps_taken, reps_of"
     assert TOKEN not in HumanLines().format(failed(f"of {TOKEN}"))
     assert TOKEN not in JsonLines().format(record("x", fields={"path": f"/{TOKEN}"}))
 

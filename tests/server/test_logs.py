@@ -5,7 +5,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote, urlencode
@@ -15,6 +15,7 @@ import pytest
 from episteme.config import ServerConfig
 from episteme.loglines import LogLine, decode_line, frame_of
 from episteme.node import Node
+from episteme.server.access import token_store
 from episteme.server.app import Application
 from episteme.server.stream import EVENT_STREAM
 from model import SignedEvent, decode_envelope
@@ -316,6 +317,32 @@ def test_stop_ends_a_stream_whole_and_the_server_well(tmp_path: Path) -> None:
         ended = server.wait()
     assert ended.code == 0
     assert "Traceback" not in ended.output
+
+
+def test_stream_ends_soon_after_its_token_has(tmp_path: Path) -> None:
+    arguments = ("--port", "0", "--tokens-required", "--stream-idle-s", "50ms")
+    with Server.start(tmp_path / "data", arguments) as server:
+        tokens = token_store(tmp_path / "data")
+        ended, other = tokens.create("ended", ["read"]), tokens.create("other", ["read"])
+        streams = [Stream(server.url, headers={"Authorization": f"Bearer {made.token}"}) for made in (ended, other)]
+        for stream in streams:
+            stream.until_caught_up()
+        tokens.revoke(ended.record.id)
+        last = list(streams[0].events())[-1]
+        assert (last.name, json.loads(last.data)["code"]) == ("problem", "invalid-token")
+        assert [next(streams[1].blocks())[0] for _ in range(3)] == [": still here"] * 3
+        for stream in streams:
+            stream.close()
+        assert server.stop().code == 0
+
+
+def test_stream_of_a_reader_that_sends_without_end_ends(server: Server) -> None:
+    connection = connect(server.url)
+    with suppress(OSError):
+        connection.request("GET", "/v1/log/tail", iter([b"x" * 65536] * 1000), {}, encode_chunked=True)
+        response = connection.getresponse()
+        response.read()
+    connection.close()
 
 
 # The stream without a socket: a reader whose every move is the test's

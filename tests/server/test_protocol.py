@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from episteme.config import ServerConfig
-from episteme.server import connections
+from episteme.server import connections, protocol
 from episteme.server.connections import site_of
 from episteme.server.ending import LINGER_BYTES_MAX
 from episteme.server.protocol import PIPELINED_MAX
+from episteme.server.threads import GONE
 from tests.support.guarded import WAIT_S, Guarded, Wire
 from tests.support.malformed import BAD_CHUNKS, CHUNKED, MALFORMED, POST
 
@@ -30,6 +32,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[bytes, bytes]]] = []
+        self.scopes: list[Any] = []
         self.gone = threading.Event()  # a client of /hold or /stream went away
         self.held = threading.Semaphore(0)  # one for each that waits
         self._release = asyncio.Event()
@@ -40,6 +43,7 @@ class Echo:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append((scope["path"], dict(scope["headers"])))
+        self.scopes.append(scope)
         match scope["path"]:
             case "/early":
                 await answer(send, b"early")
@@ -47,6 +51,8 @@ class Echo:
                 await self._hold(receive, send)
             case "/stream":
                 await self._stream(send, receive)
+            case "/big":
+                await answer(send, BIG)
             case path:
                 body = await read(receive)
                 await answer(send, path.encode() + b" " + b"%d" % len(body) if body is not None else b"gone")
@@ -200,6 +206,26 @@ def test_answer_that_nobody_takes_does_not_keep_a_connection_that_is_to_be_close
         for _ in range(10):
             assert wire.reply().status == 200
         assert wire.is_closed()
+
+
+def read_slowly(wire: Wire, size: int) -> int:
+    """Take an answer at a pace that no limit minds, for several times as long as a connection may be idle."""
+    got, pieces = 0, 32
+    for _ in range(pieces):
+        got += len(wire.some(size // pieces))
+        threading.Event().wait(SHORT_S / 10)
+    return got
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_reader_that_is_slow_but_reads_is_not_cut(app: Echo, closes: bool) -> None:
+    limits = ServerConfig(idle_s_max=SHORT_S, stream_write_s_max=SHORT_S)
+    with Guarded(app, limits) as server, server.connect(receive_bytes=4096) as wire:
+        wire.send(b"GET /big HTTP/1.1\r\nHost: h\r\n" + b"Connection: close\r\n" * closes + b"\r\n")
+        assert wire.head().status == 200
+        assert read_slowly(wire, len(BIG)) == len(BIG)
+        assert wire.is_closed()
+        assert server.guards.closed == ({} if closes else {"idle": 1})
 
 
 # Size
@@ -541,6 +567,7 @@ def test_all_connections_of_one_site_of_ipv6_are_of_one_address() -> None:
     assert site_of("2001:db8:0:1::1") != site_of("2001:db8::1")
     assert site_of("192.0.2.1") != site_of("192.0.2.2")
     assert site_of("fe80::1%eth0") == "fe80::"
+    assert site_of("::ffff:192.0.2.1") == "192.0.2.1"  # as a listener of both versions has it
 
 
 def test_flood_of_connections_is_told_up_to_a_bound_then_cut(app: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -592,3 +619,54 @@ def test_pipelined_requests_that_were_taken_are_all_answered_before_the_stop(pat
         patient.on_loop(app.release)
         assert [wire.reply().body for _ in range(4)] == [b"held"] + [b"/more 0"] * 3
         assert wire.is_closed()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_answer_that_is_on_its_way_when_the_server_stops_arrives_whole(
+    app: Echo, closes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "DRAIN_GRACE_S", 0.01)
+    monkeypatch.setattr(protocol, "DRAIN_HEAD_S", 0.01)
+    with Guarded(app, ServerConfig(header_s_max=SHORT_S)) as server, server.connect(receive_bytes=4096) as wire:
+        wire.send(b"GET /big HTTP/1.1\r\nHost: h\r\n" + b"Connection: close\r\n" * closes + b"\r\n")
+        assert wire.head().status == 200
+        server.shutdown_connections()
+        assert read_slowly(wire, len(BIG)) == len(BIG)
+        assert wire.is_closed()
+        assert server.guards.closed == {}
+
+
+def test_connection_that_cannot_be_looked_at_does_not_end_the_looking_at_others(
+    hasty: Guarded, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def look(self, now_s: float) -> None:
+            raise OSError("no such file")
+
+        def idle_since(self) -> float:
+            return inf
+
+        def give_way(self) -> None:
+            raise AssertionError
+
+        def give_up(self) -> None:
+            raise AssertionError
+
+    broken = Broken()
+    hasty.on_loop(lambda: hasty.guards.open.add(broken))
+    try:
+        with hasty.connect() as wire:
+            assert wire.is_closed()  # as it says nothing
+    finally:
+        hasty.on_loop(lambda: hasty.guards.open.discard(broken))
+    assert "no such file" in caplog.text
+
+
+def test_who_leaves_is_known_to_be_gone_by_whoever_works_for_it(patient: Guarded, app: Echo) -> None:
+    with patient.connect() as wire:
+        wire.send(b"GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert app.held.acquire(timeout=WAIT_S)
+        assert not app.scopes[-1].get(GONE, False)
+        wire.reset()
+        assert app.gone.wait(WAIT_S)
+    assert app.scopes[-1][GONE] is True

@@ -70,6 +70,7 @@ PROTOCOL_ATTRIBUTES: Final = {
 }  # fmt: skip
 CYCLE_ATTRIBUTES: Final = {
     "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
+    "scope",
 }  # fmt: skip
 
 

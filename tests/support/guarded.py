@@ -128,6 +128,10 @@ class Wire:
             parts.append(part)
         return b"".join(parts)
 
+    def some(self, size: int) -> bytes:
+        """So many bytes, as soon as they are there."""
+        return self._exactly(size)
+
     def quiet(self, seconds: float) -> bool:
         """Whether nothing comes for so long, the end neither."""
         self._socket.settimeout(seconds)

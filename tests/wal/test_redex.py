@@ -81,6 +81,14 @@ def paths_below(folder: Path) -> set[str]:
 
 
 @pytest.fixture
+def _quick_collections() -> Iterator[None]:
+    """Collections look at what is made in the test alone, not at all that the suite holds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
 def redex(tmp_path: Path) -> Iterator[Redex]:
     with open_redex(tmp_path / "redex") as opened:
         yield opened
@@ -113,9 +121,9 @@ def test_threads_that_ask_at_once_get_one_handle_and_close_waits_for_them(tmp_pa
     assert logs.pop().ended
 
 
+@pytest.mark.usefixtures("_quick_collections")
 def test_closed_handles_are_not_kept(redex: Redex) -> None:
     kept, handles = redex.log("kept"), []
-    gc.freeze()  # so that the many collections below look at what is made here alone
     for number in range(200):
         with redex.log(f"n{number}") as log:
             handles.append(weakref.ref(log))
@@ -123,7 +131,6 @@ def test_closed_handles_are_not_kept(redex: Redex) -> None:
     for number in range(200, 300):
         gc.collect()
         redex.log(f"n{number}").close()
-    gc.unfreeze()
     assert sum(handle() is not None for handle in handles) == 0
     assert len(redex._slots) < 20
     assert redex.log("kept") is kept
@@ -147,6 +154,7 @@ def test_handle_that_is_still_being_closed_is_waited_for_by_those_of_its_name_al
         assert read_payloads(asking.result(WAIT_S)) == filled("tasks")["tasks"]
 
 
+@pytest.mark.usefixtures("_quick_collections")
 def test_failed_handle_that_nobody_holds_is_kept_until_it_can_be_closed(tmp_path: Path) -> None:
     files = FaultyFiles()
     with open_redex(tmp_path, files=files) as redex:
