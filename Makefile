@@ -10,7 +10,7 @@ JOBS   ?= auto
 .PHONY: serve test test-api check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long test-tail test-hostile clean help
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 serve: $(VENV)/.runtime  ## install if needed, then serve on 127.0.0.1:18180 from ./episteme-data
 	@exec $(BIN)/episteme serve --data $(DATA) --host $(HOST) --port $(PORT)

@@ -351,7 +351,7 @@ class Database(Protocol):
     def submit(self, signed: SignedEvent, *, wait_s: float | None = None) -> Receipt:
         """Write one signed event; durable on return, and readable too if wait_s is given and suffices."""
 
-    def ingest(self, events: Iterable[SignedEvent | bytes]) -> Iterator[IngestResult]:
+    def ingest(self, events: Iterable[SignedEvent | bytes | str]) -> Iterator[IngestResult]:
         """Write many; one result for each, in order. A bad one spoils only itself."""
 
     def tail(

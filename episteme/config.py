@@ -99,9 +99,11 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     quotas: Annotated[bool | None, "whether writers pay tokens; none: only if the address is not loopback"] = None
     # What one connection may take, and how long.
     header_bytes_max: Annotated[int, Meta(ge=1024), "request line and headers"] = 32 * 1024
-    header_s_max: Annotated[float, "from the first byte, or from the connection, to the end of the headers"] = 10.0
-    idle_s_max: Annotated[float, "between two requests of one connection"] = 75.0
-    body_s_max: Annotated[float, "how long a body may take: a slow one must not keep its place"] = 30.0
+    header_s_max: Annotated[
+        float, Meta(ge=0.01), "from the first byte, or from the connection, to the end of the headers"
+    ] = 10.0
+    idle_s_max: Annotated[float, Meta(ge=0.01), "between two requests of one connection"] = 75.0
+    body_s_max: Annotated[float, Meta(ge=0.01), "how long a body may take: a slow one must not keep its place"] = 30.0
     connections_max: Annotated[int, Meta(ge=1), "connections at a time; fewer if the limit of open files is lower"] = (
         4096
     )
@@ -109,8 +111,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
         int | None, Meta(ge=1), "of one address; none: as many as connections_max"
     ] = None
     streams_max: Annotated[int, Meta(ge=1), "tails and long polls at a time"] = 1024
-    stream_idle_s: Annotated[float, "a tail that has nothing to say says so, so that both ends know"] = 15.0
-    stream_write_s_max: Annotated[float, "how long a reader of a tail may take nothing"] = 60.0
+    stream_idle_s: Annotated[float, Meta(ge=0.01), "a tail that has nothing to say says so, so that both ends know"] = (
+        15.0
+    )
+    stream_write_s_max: Annotated[float, Meta(ge=0.01), "how long a reader of a tail may take nothing"] = 60.0
     ingest_bytes_max: Annotated[int, Meta(ge=1), "one ingest, decoded, if it came compressed"] = 16 * 1024 * 1024
     ingest_lines_max: Annotated[int, Meta(ge=1), "lines of one ingest"] = 10_000
     ingest_bodies_max: Annotated[

@@ -104,7 +104,8 @@ def check_columns(plan: Plan, columns: list[str]) -> None:
         named.add(plan.sign_per)
     missing = sorted(named.difference(columns))
     if missing:
-        raise InvalidParameter(f"the file has no column {missing[0]!r}; it has {', '.join(columns)}")
+        there = f"it has {', '.join(columns)}" if any(columns) else "it has none at all"
+        raise InvalidParameter(f"the file has no column {missing[0]!r}; {there}")
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -9,7 +9,7 @@ from model import SignedEvent
 
 
 def write_lines(
-    lines: Iterable[tuple[int, SignedEvent | bytes]],
+    lines: Iterable[tuple[int, SignedEvent | bytes | str]],
     admit: Callable[[bytes], SignedEvent],
     readmit: Callable[[SignedEvent], SignedEvent],
     submit_many: Callable[[list[SignedEvent], list[int | None]], list[Outcome]],
@@ -24,7 +24,8 @@ def write_lines(
     admitted: list[SignedEvent] = []
     sizes: list[int | None] = []
     places: list[tuple[int, int]] = []
-    for place, (number, line) in enumerate(lines):
+    for place, (number, given) in enumerate(lines):
+        line = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
         try:
             signed = admit(line) if isinstance(line, bytes) else readmit(line)
         except EpistemeError as error:

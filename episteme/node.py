@@ -250,9 +250,9 @@ class Node(Looking, Governing, Tailing):
                 raise
             raise translate(error) from error
 
-    def ingest(self, events: Iterable[SignedEvent | bytes]) -> Iterator[IngestResult]:
+    def ingest(self, events: Iterable[SignedEvent | bytes | str]) -> Iterator[IngestResult]:
         """As Database.ingest."""
-        lines: list[tuple[int, SignedEvent | bytes]] = []
+        lines: list[tuple[int, SignedEvent | bytes | str]] = []
         for numbered in enumerate(events, 1):
             lines.append(numbered)
             if len(lines) == _INGEST_BATCH:
@@ -260,7 +260,7 @@ class Node(Looking, Governing, Tailing):
                 lines = []
         yield from self.ingest_lines(lines, "node")
 
-    def ingest_lines(self, lines: Iterable[tuple[int, SignedEvent | bytes]], via: str) -> list[IngestResult]:
+    def ingest_lines(self, lines: Iterable[tuple[int, SignedEvent | bytes | str]], via: str) -> list[IngestResult]:
         """Write numbered lines in order; a bad one is refused alone.
 
         Raises: Overloaded; NotReady; LogFailed; DiskFull.

@@ -6,9 +6,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from episteme.errors import KeyProblem
+
+FILE_HINT: Final = "See whose the file and its folder are, and whether they may be written."
 
 
 class Stamp(NamedTuple):
@@ -37,7 +39,8 @@ def read_private(path: Path, *, bytes_max: int) -> bytes | None:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
-                raise KeyProblem(f"{path} has mode {mode:04o}: others can read it; expected 0600")
+                detail = f"{path} has mode {mode:04o}: others can read it; expected 0600"
+                raise KeyProblem(detail, hint="Take it away from the others with chmod 600.")
             data = file.read(bytes_max + 1)
     except FileNotFoundError:
         return None
@@ -62,7 +65,7 @@ def write_private(path: Path, data: bytes) -> None:
         new.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise KeyProblem(f"{path} cannot be written: {error.strerror}") from error
+        raise KeyProblem(f"{path} cannot be written: {error.strerror}", hint=FILE_HINT) from error
 
 
 @contextmanager
@@ -72,7 +75,7 @@ def exclusive(path: Path) -> Iterator[None]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise KeyProblem(f"{path} cannot be locked: {error.strerror}") from error
+        raise KeyProblem(f"{path} cannot be locked: {error.strerror}", hint=FILE_HINT) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -89,4 +92,4 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> KeyProblem:
-    return KeyProblem(f"{path} cannot be read: {error.strerror}")
+    return KeyProblem(f"{path} cannot be read: {error.strerror}", hint=FILE_HINT)

@@ -169,7 +169,8 @@ class TokenStore:
             kept = {one.id: one for one in self._read()}
             found = kept.get(token_id)
             if found is None:
-                raise NotFound(f"there is no token {token_id[:80]!r}")
+                hint = "`episteme token list` shows those there are."
+                raise NotFound(f"there is no token {token_id[:80]!r}", hint=hint)
             if found.revoked_ms is None:
                 kept[token_id] = found = msgspec.structs.replace(found, revoked_ms=self._clock_ms())
                 self._write(tuple(kept.values()))

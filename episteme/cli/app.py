@@ -5,7 +5,7 @@ the headings of their panels, examples.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -13,11 +13,21 @@ from typer.core import TyperCommand, TyperGroup
 from episteme.cli.examples import EXAMPLES, PANELS
 from episteme.cli.extra import completed
 
+_SENTENCE_CHARS_MAX: Final = 200  # of a command, in the list of all: its first sentence, folded and never cut
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Command(TyperCommand):
     """A command whose help groups options by panel and ends with examples."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """As its parent, without the words that the library puts before an error of a choice."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments, then options, each under its heading."""
@@ -44,7 +54,6 @@ class Group(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Commands under the headings of PANELS; a group that has none of them lists its own."""
         names = [name for name in self.list_commands(ctx) if not self.commands[name].hidden]
-        width = formatter.width - 6 - max(map(len, names))
         panels = {title: [name for name in listed if name in names] for title, listed in PANELS.items()}
         shown = {name for listed in panels.values() for name in listed}
         if not ctx.parent and shown:
@@ -54,7 +63,9 @@ class Group(TyperGroup):
         for title, listed in panels.items():
             if listed:
                 with formatter.section(title):
-                    formatter.write_dl([(name, self.commands[name].get_short_help_str(width)) for name in listed])
+                    formatter.write_dl(
+                        [(name, self.commands[name].get_short_help_str(_SENTENCE_CHARS_MAX)) for name in listed]
+                    )
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples of the group itself."""

@@ -7,10 +7,16 @@ import typer
 
 from episteme.api import QueryOptions
 from episteme.cli.answers import print_answer, print_comparison, print_history
-from episteme.cli.output import Output, chosen, print_json
+from episteme.cli.output import Output, chosen, nothing, print_json, print_list
 from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, names
 from episteme.errors import EXIT_NOTHING
 from episteme.lenses import DEFAULT_LENS, LENSES
+
+
+def _lens_names(incomplete: str) -> list[str]:
+    """Lenses, for the Tab key."""
+    return [name for name in sorted(LENSES) if name.startswith(incomplete)]
+
 
 _WITHOUT_PREDICATE = sorted(name for name, lens in LENSES.items() if not lens.takes_predicate)
 
@@ -43,7 +49,9 @@ def query(
     lens: Annotated[
         str | None,
         typer.Option(
-            "--lens", help=f"One of {', '.join(sorted(LENSES))}; else the predicate's own, else {DEFAULT_LENS}."
+            "--lens",
+            autocompletion=_lens_names,
+            help=f"One of {', '.join(sorted(LENSES))}; else the predicate's own, else {DEFAULT_LENS}.",
         ),
     ] = None,
     param: Params = None,
@@ -79,7 +87,10 @@ def compare(
     subject: Subject,
     predicate: Predicate,
     lens: Annotated[
-        list[str] | None, typer.Option("--lens", help="Which lenses; repeatable. Else all that name a winner.")
+        list[str] | None,
+        typer.Option(
+            "--lens", autocompletion=_lens_names, help="Which lenses; repeatable. Else all that name a winner."
+        ),
     ] = None,
     param: Params = None,
     source_class: SourceClasses = None,
@@ -102,6 +113,8 @@ def compare(
         found = db.compare(subject, predicate, names(lens), **options)
     if chosen(output) is Output.TABLE:
         print_comparison(found)
+    elif chosen(output) is Output.CSV:
+        print_list(found.answers, Output.CSV)
     else:
         print_json(found, chosen(output))
     if not any(answer.candidates_count for answer in found.answers):
@@ -111,7 +124,9 @@ def compare(
 def history(
     subject: Subject,
     predicate: Predicate,
-    lens: Annotated[str | None, typer.Option("--lens", help="Else the predicate's own, as of then.")] = None,
+    lens: Annotated[
+        str | None, typer.Option("--lens", autocompletion=_lens_names, help="Else the predicate's own, as of then.")
+    ] = None,
     param: Params = None,
     source_class: SourceClasses = None,
     lifecycle: Lifecycles = None,
@@ -136,10 +151,12 @@ def history(
             found = db.history(subject, predicate, after=found.next, turns=limit, **options)
     if chosen(output) is Output.TABLE:
         print_history(found)
+    elif chosen(output) is Output.CSV:
+        print_list(found.turns, Output.CSV)
     else:
         print_json(found, chosen(output))
     if not found.turns:
-        raise typer.Exit(EXIT_NOTHING)
+        nothing()
 
 
 def _options(

@@ -8,10 +8,10 @@ import typer
 from episteme.audit import AuditContribution, AuditedQuery, AuditRecord, Replayed
 from episteme.cli.answers import print_answer, time_text
 from episteme.cli.app import App
-from episteme.cli.output import Output, chosen, print_fields, print_json, print_table, shown, talk
+from episteme.cli.output import Output, chosen, nothing, print_fields, print_json, print_table, shown, talk
 from episteme.cli.session import URL_DEFAULT, Data, OutputOption, Url, database, whole_agent
 from episteme.cli.tables import AUDITS, print_items
-from episteme.errors import EXIT_NOTHING, EXIT_VERIFICATION
+from episteme.errors import EXIT_VERIFICATION
 
 audit_app = App(help="Queries that were answered, and what they were answered.")
 
@@ -67,7 +67,7 @@ def list_(
     if cursor is not None:
         talk.print("there is more: --limit")
     if not items:
-        raise typer.Exit(EXIT_NOTHING)
+        nothing()
 
 
 @audit_app.command()

@@ -8,10 +8,10 @@ import typer
 from msgspec import Struct
 
 from episteme.cli.app import App
-from episteme.cli.output import Output, chosen, counted, fail, print_list, print_table, shown, talk
+from episteme.cli.output import Output, chosen, counted, fail, nothing, print_list, print_table, shown, talk
 from episteme.cli.serve import ConfigFile, DataFolder
 from episteme.cli.session import OutputOption
-from episteme.errors import EXIT_NOTHING, EpistemeError
+from episteme.errors import EpistemeError
 from episteme.settings import SETTINGS, Origin, Settings, example_file, read_settings, shown_value, takes
 from episteme.settings.table import Value
 
@@ -53,6 +53,8 @@ def show(name: Path_ = "", data: DataFolder = None, config: ConfigFile = None, o
         for one in SETTINGS.values()
         if one.name.startswith(name)
     ]
+    if not shown_ones:
+        nothing(f"no setting begins with {shown(name)!r}; `episteme config list` shows all")
     if chosen(output) is Output.TABLE:
         rows = [
             (
@@ -66,8 +68,6 @@ def show(name: Path_ = "", data: DataFolder = None, config: ConfigFile = None, o
         talk.print(f"data folder {settings.data} · file of settings {settings.file or 'none'}", markup=False)
     else:
         print_list(shown_ones, chosen(output))
-    if not shown_ones:
-        raise typer.Exit(EXIT_NOTHING)
 
 
 @config_app.command()
@@ -93,6 +93,8 @@ def list_(name: Path_ = "", output: OutputOption = None) -> None:
         for one in SETTINGS.values()
         if one.name.startswith(name)
     ]
+    if not listed:
+        nothing(f"no setting begins with {shown(name)!r}; `episteme config list` shows all")
     if chosen(output) is Output.TABLE:
         print_table(
             ("setting", "default", "takes", "what it is for"),
@@ -101,8 +103,6 @@ def list_(name: Path_ = "", output: OutputOption = None) -> None:
         )
     else:
         print_list(listed, chosen(output))
-    if not listed:
-        raise typer.Exit(EXIT_NOTHING)
 
 
 @config_app.command()

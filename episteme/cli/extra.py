@@ -1,8 +1,9 @@
-"""Options that a command gets without knowing of them: --token beside --url, --number and its like beside --type."""
+"""Options that a command gets without knowing of them: --token with --url, --data with DIR, --number with --type."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -21,6 +22,9 @@ _TokenOption = Annotated[
         help="The API token to send to --url; the variable keeps it out of the list of processes.",
     ),
 ]
+_DataOption = Annotated[
+    Path | None, typer.Option("--data", show_default=False, help="The same as DIR, as other commands name it.")
+]
 _SPELLINGS: Final[Mapping[ValueType, Sequence[str]]] = {
     ValueType.NUMBER: ("--number",),
     ValueType.BOOLEAN: ("--boolean", "--bool"),
@@ -33,6 +37,8 @@ def completed(function: Function) -> Function:
     names = signature(function).parameters
     if "value_type" in names:
         function = _with_value_flags(function)
+    if "folder" in names:
+        function = _with_data(function)
     return _with_token(function) if "url" in names else function
 
 
@@ -43,6 +49,15 @@ def _with_token(function: Function) -> Function:
         return function(**given)
 
     return _with_options(with_token, function, "url", {"token": (_TokenOption, None)})
+
+
+def _with_data(function: Function) -> Function:
+    @wraps(function)
+    def with_data(**given: Any) -> Any:
+        data = given.pop("data")
+        return function(**given if data is None else {**given, "folder": data})
+
+    return _with_options(with_data, function, "folder", {"data": (_DataOption, None)})
 
 
 def _with_value_flags(function: Function) -> Function:

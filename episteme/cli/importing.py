@@ -10,10 +10,10 @@ from msgspec import Struct
 from episteme.cli.bar import bar
 from episteme.cli.ingesting import Ingestion, Item, print_report
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json, talk
-from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, KeyName, OutputOption, Url, database, signing_key
+from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, KeyName, OutputOption, Url, patient, signing_key
 from episteme.cli.steps import failing
 from episteme.cli.write import LifecycleName, SourceClassName, ValueType
-from episteme.errors import EXIT_PARTLY, EXIT_USAGE
+from episteme.errors import EXIT_PARTLY, EXIT_USAGE, Refused
 from episteme.importer import (
     SAYS_NOTHING,
     Keyring,
@@ -140,7 +140,7 @@ def _import_rows(file: Path, kind: FileKind, plan: Plan, key: str, target: _Targ
         ingestion.report.accepted = sum(1 for _ in unsigned(rows(), plan, ingestion.skip))
         _finish(ingestion, target)
         return
-    with database(target.url, target.data) as db:
+    with patient(target.url, target.data) as db:
         ingestion.run(db, iter(claims(rows(), plan, keyring, ingestion.skip)), _line_count(file), ordered=False)
     ingestion.report.keys, ingestion.report.keys_made = len(keyring), keyring.made_count
     _finish(ingestion, target)
@@ -160,7 +160,7 @@ def _import_events(file: Path, kind: FileKind, target: _Target) -> None:
             ingestion.report.accepted += 1
         _finish(ingestion, target)
         return
-    with database(target.url, target.data) as db:
+    with patient(target.url, target.data) as db:
         ingestion.run(db, events(), _line_count(file), ordered=True)
     _finish(ingestion, target)
 
@@ -193,6 +193,8 @@ def _finish(ingestion: Ingestion, target: _Target) -> None:
     if target.dry_run:
         talk.print("a dry run: nothing was written")
     if ingestion.failure is not None:
+        if not isinstance(ingestion.failure, Refused):
+            talk.print("it stopped there: run it again to go on, what is there already is told as duplicate")
         fail(ingestion.failure)
     if report.refused:
         raise typer.Exit(EXIT_PARTLY)

@@ -3,6 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Final
 
 import typer
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from episteme.cli.app import App
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json, print_list, print_table, shown, talk
-from episteme.cli.session import OutputOption, named_key
+from episteme.cli.session import OutputOption, named_key, new_name
 from episteme.errors import EXIT_NOTHING, EpistemeError, KeyProblem
 from episteme.keys import DEFAULT_NAME, Key, key_folder, list_keys
 from episteme.keys.forms import key_file_text
@@ -19,6 +20,7 @@ from episteme.keys.places import write_private
 keys_app = App(help="The keys that are kept on this machine; `episteme keygen` makes one.")
 
 _STDIO: Final = "-"
+_WIDE: Final = 64 + 56 + 4  # an agent in both its spellings, and what is between columns
 _KEY_BYTES_MAX: Final = 64 * 1024  # a key file is half a kilobyte
 
 Name = Annotated[str, typer.Argument(metavar="[NAME]", help="The key's name, or the path of a key file.")]
@@ -58,10 +60,12 @@ def list_(output: OutputOption = None) -> None:
         print_list(entries, chosen(output))
     elif entries:
         rows = [
-            (shown(one.name), one.did or "", one.agent or f"cannot be used: {shown(one.problem or '')}")
+            (shown(one.name), one.agent or f"cannot be used: {shown(one.problem or '')}", one.did or "")
             for one in entries
         ]
-        print_table(("name", "did:key", "agent"), rows, whole="agent")
+        named = get_terminal_size().columns >= _WIDE + max(len(name) for name, *_ in rows)
+        columns = ("name", "agent", "did:key") if named else ("name", "agent")  # `keys show` has both
+        print_table(columns, [row[: len(columns)] for row in rows], whole="agent")
     if not entries:
         talk.print(
             f"no keys in {key_folder()}; the first `episteme assert` makes one, or `episteme keygen`", markup=False
@@ -110,7 +114,7 @@ def export(
 @keys_app.command("import")
 def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The private key, without passphrase; - is stdin.")],
-    name: Annotated[str, typer.Option("--name", help="The name to keep it under.")] = DEFAULT_NAME,
+    name: Annotated[str, typer.Option("--name", callback=new_name, help="The name to keep it under.")] = DEFAULT_NAME,
     output: OutputOption = None,
 ) -> None:
     """Keep a copy of an Ed25519 key: OpenSSH, PKCS#8, hex, or a key file of ours. An existing one is never replaced."""

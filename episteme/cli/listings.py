@@ -9,10 +9,9 @@ import typer
 
 from episteme.cli import tables
 from episteme.cli.app import App
-from episteme.cli.output import Output, chosen, print_json, talk
+from episteme.cli.output import Output, chosen, nothing, print_json, talk
 from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, names, whole_agent, whole_hash
 from episteme.client import Client
-from episteme.errors import EXIT_NOTHING
 from episteme.lookups import Lookups, Paged
 from episteme.node import Node
 from episteme.shapes import Page
@@ -371,7 +370,7 @@ def _list(
     if cursor is not None:
         talk.print("there is more: --limit")
     if not items:
-        raise typer.Exit(EXIT_NOTHING)
+        nothing()
 
 
 def _follow(db: Client | Node, read: Callable[..., Page[Any]], after: int | None, output: Output) -> None:

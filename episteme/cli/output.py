@@ -16,12 +16,13 @@ from typing import Any, NoReturn
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from episteme.cli.flat import columns_of, row_of
-from episteme.errors import PROBLEMS, EpistemeError
+from episteme.errors import EXIT_NOTHING, PROBLEMS, EpistemeError
 from model import AnyValue
 
 # What a terminal obeys or does not show: controls, marks of direction, characters of no width, line breaks of Unicode.
@@ -30,6 +31,8 @@ _CONTROL = re.compile(f"[\x00-\x1f{_UNSEEN}]")
 _CONTROL_IN_JSON = re.compile(f"[{_UNSEEN}]")  # the others JSON has escaped, and those between its values are ours
 _CELL_CHARS_MAX = 200
 _CELL_CHARS_LEAST = 19  # narrower, a cell of words is no pleasure to read
+_WORD_CHARS_LEAST = 8  # narrower, nor is a word that had to be broken
+_SHORT_HASH = re.compile("[0-9a-f]{12}")
 _COLUMNS_APART = 2
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -99,39 +102,55 @@ def print_table(
     """A table without frames; the columns named in right are flush right.
 
     whole: a column that other commands take what stands in it from, so it is never folded; where the terminal is
-    too narrow for that, each row is shown as fields.
+    too narrow for that, or for the words of the others, each row is shown as fields.
     """
     cells = [[Text(cell) for cell in row] for row in rows]
     console = Console(highlight=False)
-    if whole is not None and _least_width(columns, cells, whole) > console.width:
+    widths = _fitting_widths(columns, cells, whole, console.width)
+    if widths is None:
         for position, row in enumerate(cells):
             if position:
                 console.print()
             console.print(_fields_table((name, cell) for name, cell in zip(columns, row, strict=True) if cell))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    fits = _least_width(columns, cells, whole or "") <= console.width
-    for name, natural in zip(columns, _widths(columns, cells), strict=True):
+    for name, width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "right" if name in right else "left"
-        is_firm = name == whole or (fits and natural <= _CELL_CHARS_LEAST)  # what is short is never folded
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=is_firm)
+        table.add_column(name, justify=justify, overflow="fold", width=width)
     for row in cells:
         table.add_row(*row)
     console.print(table)
 
 
-def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Text]], whole: str) -> int:
-    """How wide a terminal has to be for a table that folds what it may, and still can be read."""
-    apart = _COLUMNS_APART * (len(columns) - 1)
-    return apart + sum(
-        natural if name == whole else min(natural, _CELL_CHARS_LEAST)
-        for name, natural in zip(columns, _widths(columns, rows), strict=True)
-    )
+def _fitting_widths(
+    columns: Sequence[str], rows: Sequence[Sequence[Text]], whole: str | None, console_width: int
+) -> list[int] | None:
+    """How wide each column is: as it would like to be, or less, the widest first; None if that cannot be read.
+
+    What is short is folded only if need be, then words are broken, but never the names of columns, nor hashes.
+    """
+    room = console_width - _COLUMNS_APART * (len(columns) - 1)
+    widths, floors = [], []
+    for at, name in enumerate(columns):
+        texts = [name, *(row[at].plain for row in rows)]
+        width = max(map(cell_len, texts))
+        is_firm = name == whole or any(map(_SHORT_HASH.fullmatch, texts))
+        word = width if is_firm else max((cell_len(word) for text in texts for word in text.split()), default=0)
+        short, broken = max(_CELL_CHARS_LEAST, len(name)), max([_WORD_CHARS_LEAST, *map(len, name.split())])
+        widths.append(width)
+        floors.append((width,) * 3 if is_firm else (min(width, short), min(word, short), min(word, broken)))
+    for least in zip(*floors, strict=True):
+        if sum(least) <= room:
+            return _narrowed(widths, least, room)
+    return None
 
 
-def _widths(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
-    """How wide each column would like to be."""
-    return [max([len(name), *(row[at].cell_len for row in rows)]) for at, name in enumerate(columns)]
+def _narrowed(widths: list[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that come to at most room: the widest give way first, and none below its least."""
+    while sum(widths) > room:
+        at = max((at for at in range(len(widths)) if widths[at] > least[at]), key=lambda at: widths[at])
+        widths[at] -= 1
+    return widths
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -166,6 +185,29 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def size_text(size_bytes: int) -> str:
+    """A size, in the unit that leaves one to three digits before the point."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size, unit = size_bytes / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if size >= 1000:
+            size, unit = size / 1000, larger
+    return f"{size:.1f} {unit}"
+
+
+def span_text(span_s: float) -> str:
+    """A length of time, in its two largest units."""
+    seconds = int(span_s)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+
+
 def bar(cells: int) -> str:
     """A bar of so many cells, in what the output can show."""
     return ("█" if sys.stdout.encoding.lower().startswith("utf") else "#") * cells
@@ -174,6 +216,12 @@ def bar(cells: int) -> str:
 def short(hash_hex: str) -> str:
     """The first digits of a hash, enough for a person."""
     return hash_hex[:12]
+
+
+def nothing(what: str = "nothing found") -> NoReturn:
+    """Say that there is nothing to show, then leave with the exit code of that."""
+    talk.print(what, markup=False)
+    raise typer.Exit(EXIT_NOTHING)
 
 
 def fail(error: EpistemeError) -> NoReturn:

@@ -6,10 +6,10 @@ import typer
 
 from episteme.api import StoredAssertion
 from episteme.cli.answers import time_text
-from episteme.cli.output import Output, chosen, print_fields, print_json, shown, value_text
+from episteme.cli.output import Output, chosen, print_fields, print_json, shown, size_text, span_text, value_text
 from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, whole_hash
 from episteme.errors import EXIT_FAILED
-from episteme.status import AuditStatus, StatusReport
+from episteme.status import AuditStatus, DiskStatus, StatusReport
 
 
 def get(
@@ -87,6 +87,13 @@ def _audit_text(audit: AuditStatus) -> str:
     )
 
 
+def _disk_fields(disk: DiskStatus) -> list[tuple[str, str]]:
+    if disk.free_bytes is None:
+        return []
+    full = f", and {size_text(disk.reserve_bytes)} are left free: full, no writes are taken" if disk.full else ""
+    return [("disk", f"{size_text(disk.free_bytes)} free{full}")]
+
+
 def _print_status(report: StatusReport) -> None:
     letters = report.fold.dead_letters
     print_fields(
@@ -94,11 +101,12 @@ def _print_status(report: StatusReport) -> None:
             ("ready", "yes" if report.ready else "no: " + "; ".join(report.reasons)),
             ("version", report.version),
             ("database", report.database),
-            ("log", f"seq {report.log.seq}, {report.log.size_bytes / 1e6:.1f} MB"),
+            ("log", f"seq {report.log.seq}, {size_text(report.log.size_bytes)}"),
             ("fold", f"seq {report.fold.applied_seq}, lag {report.fold.lag}"),
             *([("dead letters", f"{letters}: see `episteme state dead-letters`")] if letters else []),
-            ("store", f"{report.store_bytes / 1e6:.1f} MB"),
+            ("store", size_text(report.store_bytes)),
+            *_disk_fields(report.disk),
             ("audit", _audit_text(report.audit)),
-            ("up", f"{report.uptime_s:.0f} s"),
+            ("up", span_text(report.uptime_s)),
         ]
     )

@@ -16,6 +16,8 @@ EXIT_INTERRUPTED: Final = 130  # what shells give a program that SIGINT ended
 
 def run(app: typer.Typer) -> None:
     """Run an application; whatever ends it, it ends with a line that says so and with the usual code."""
+    if sys.stdout is None:  # closed by whoever started this, who wants none of it
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (as long as the process)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # of a table, where the locale has not all characters
     try:
@@ -23,6 +25,10 @@ def run(app: typer.Typer) -> None:
     except KeyboardInterrupt:
         talk.print("interrupted")
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except SystemExit as ended:
+        if ended.__context__ is not None and isinstance(ended.__context__.__cause__, KeyboardInterrupt):
+            talk.print("interrupted")  # the framework ends the process so, without a word
+        raise
     except BrokenPipeError:
         _close_stdout()  # `| head` has read what it wanted
         raise SystemExit(EXIT_FAILED) from None

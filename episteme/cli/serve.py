@@ -15,6 +15,7 @@ from episteme.config import DEFAULT_DATA, NodeConfig, ServerConfig
 from episteme.errors import CannotOpen, EpistemeError
 from episteme.keys import Key, key_path
 from episteme.node import Node
+from episteme.opening import cannot_open
 from episteme.settings import FILE_NAME, Settings, read_settings
 
 KEY_FOLDER: Final = "keys"  # of a data folder
@@ -80,6 +81,10 @@ def _node_config(settings: Settings) -> NodeConfig:
     """What was said, with the folder's own key among the operators."""
     if not settings.data.exists():
         talk.print(f"no data folder: creating {settings.data}", markup=False)
+        try:
+            settings.data.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise cannot_open(settings.data, error) from error
     config = settings.node()
     return msgspec.structs.replace(config, operators=(_operator(settings.data), *config.operators))
 

@@ -15,7 +15,8 @@ from episteme.cli.output import Output, fail, talk
 from episteme.client import Client
 from episteme.config import DEFAULT_URL, NodeConfig
 from episteme.errors import EpistemeError
-from episteme.keys import DEFAULT_NAME, SUFFIX, Key, key_path
+from episteme.keys import DEFAULT_NAME, SUFFIX, Key, key_names, key_path
+from episteme.keys.places import name_of
 from episteme.node import LOG_FOLDER, Node
 from episteme.settings import read_settings
 from model import FieldRule, agent_of
@@ -29,10 +30,19 @@ OutputOption = Annotated[
     Output | None,
     typer.Option("--output", "-o", help="How data is printed. [default: table on a terminal, else jsonl]"),
 ]
+
+
+def _kept_names(incomplete: str) -> list[str]:
+    """The names of the keys that are kept here, for the Tab key."""
+    return [name for name in map(name_of, key_names()) if name.startswith(incomplete)]
+
+
 KeyName = Annotated[
     str,
     typer.Option(
-        "--key", help=f"The name of the key to sign with, or the path of a key file (./KEY, *{SUFFIX}, *.pem)."
+        "--key",
+        autocompletion=_kept_names,
+        help=f"The name of the key to sign with, or the path of a key file (./KEY, *{SUFFIX}, *.pem).",
     ),
 ]
 DryRun = Annotated[
@@ -46,6 +56,7 @@ KEY_DEFAULT: Final = DEFAULT_NAME
 
 _FIRST_DIGITS: Final = re.compile("[0-9a-f]{4,63}")
 _DID: Final = "did:"
+_PATIENT_ATTEMPTS: Final = 12  # with their pauses some 15 s: a restart
 
 _token: ContextVar[str | None] = ContextVar("token", default=None)
 
@@ -65,6 +76,22 @@ def database(url: str, data: Path | None, key: Key | None = None) -> Iterator[Cl
         else:
             with _node(data, key) as node:
                 yield node
+    except EpistemeError as error:
+        fail(error)
+
+
+@contextmanager
+def patient(url: str, data: Path | None) -> Iterator[Client | Node]:
+    """As database, for long work: a server that answered at the beginning may be away for some seconds."""
+    if data is not None:
+        with database(url, data) as db:
+            yield db
+        return
+    try:
+        with Client(url, token=_token.get()) as first:
+            first.status()
+        with Client(url, token=_token.get(), attempts=_PATIENT_ATTEMPTS) as client:
+            yield client
     except EpistemeError as error:
         fail(error)
 
@@ -123,6 +150,13 @@ def named_key(name: str) -> Key:
         return Key.read(Path(name)) if _is_path(name) else Key.load(name)
     except EpistemeError as error:
         fail(error)
+
+
+def new_name(text: str) -> str:
+    """Refuse a name for a key that --key would take for a path."""
+    if _is_path(text):
+        raise typer.BadParameter("a name does not look like a path: it would not be found by it")
+    return text
 
 
 def _is_path(name: str) -> bool:

@@ -41,13 +41,15 @@ from episteme.errors import (
 )
 from episteme.folds import LoggedEvent
 from episteme.node import LOG_FOLDER, system_clock_ms
+from episteme.opening import in_use
 from episteme.state import open_state, remake_state
-from wal import FileLog
+from wal import FileLog, LogLocked
 
 state_app = App(help="Look after the state that is folded from the log.")
 
 _LOOK_S: Final = 0.1  # how often a bar moves while the fold catches up
 _LETTERS_SHOWN: Final = 1000
+_LIVE_HINT: Final = "A running server does a rebuild, a snapshot or a digest itself: --url, with an admin token."
 
 Folder = Annotated[
     Path,
@@ -229,6 +231,9 @@ def _log(data: Path) -> Iterator[FileLog]:
     try:
         with FileLog.open(data / LOG_FOLDER, clock_ms=system_clock_ms, new_log_id=lambda: os.urandom(16)) as log:
             yield log
+    except LogLocked:
+        told = in_use(data, data / LOG_FOLDER / "LOCK")
+        fail(CannotOpen(told.detail, hint=_LIVE_HINT))
     except TimeoutError as error:
         fail(NotReady(str(error)))
     except OSError as error:

@@ -16,6 +16,8 @@ def failing(what: object) -> Iterator[None]:
         yield
     except TimeoutError as error:
         fail(NotReady(str(error)))
+    except BrokenPipeError:
+        raise  # `| head` has read what it wanted: nothing went wrong
     except OSError as error:
         full = error.errno in (ENOSPC, EDQUOT)
         fail((DiskFull if full else CannotOpen)(f"{what}: {error}"))

@@ -58,9 +58,8 @@ def _assertion(one: StoredAssertion) -> Sequence[str]:
         shown(event.predicate),
         value_text(event.object),
         event.confidence,
-        event.source_class,
-        event.lifecycle,
-        counted(len(one.signatures), "agent"),
+        event.source_class if event.lifecycle == "approved" else f"{event.source_class}, {event.lifecycle}",
+        f"{len(one.signatures):,}",
         short(one.hash),
     )
 
@@ -144,7 +143,9 @@ def _audited(one: AuditedQuery) -> Sequence[str]:
 
 
 ASSERTIONS: Final = Table(
-    ("seq", "subject", "predicate", "value", "confidence", "tier", "stage", "signed", "hash"), _assertion, ("seq",)
+    ("seq", "subject", "predicate", "value", "confidence", "tier", "agents", "hash"),
+    _assertion,
+    ("seq", "confidence", "agents"),
 )
 SUBJECTS: Final = Table(("subject",), _subject)
 AGENTS: Final = Table(("agent", "trust", "right", "wrong", "state"), _agent, ("trust", "right", "wrong"), "agent")

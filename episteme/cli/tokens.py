@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from episteme.cli.answers import time_text
 from episteme.cli.app import App
-from episteme.cli.output import Output, chosen, fail, print_json, print_table, shown, talk
+from episteme.cli.output import Output, chosen, fail, nothing, print_json, print_table, short, shown, talk
 from episteme.cli.session import OutputOption
 from episteme.config import DEFAULT_DATA
 from episteme.errors import EpistemeError
@@ -84,8 +85,10 @@ def list_(data: Folder = DEFAULT_DATA, output: OutputOption = None) -> None:
         records = _store(data).list()
     except EpistemeError as error:
         fail(error)
+    if not records:
+        nothing("no tokens; `episteme token create LABEL` makes one")
     if chosen(output) is Output.TABLE:
-        print_table(("id", "label", "scopes", "status", "agent"), map(_row, records), whole="id")
+        print_table(("id", "label", "scopes", "status", "made", "expires", "agent"), map(_row, records), whole="id")
         return
     for record in records:
         print_json(record, chosen(output))
@@ -109,4 +112,6 @@ def _store(data: Path) -> TokenStore:
 
 
 def _row(record: TokenRecord) -> tuple[str, ...]:
-    return record.id, shown(record.label), ", ".join(record.scopes), record.status, (record.agent or "")[:12]
+    expires = "" if record.expires_ms is None else time_text(record.expires_ms)
+    made, agent = time_text(record.created_ms), short(record.agent or "")
+    return record.id, shown(record.label), ", ".join(record.scopes), record.status, made, expires, agent

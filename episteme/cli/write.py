@@ -8,7 +8,18 @@ import typer
 
 from episteme.authoring import object_of
 from episteme.cli.output import Output, chosen, fail, print_fields, print_json
-from episteme.cli.session import KEY_DEFAULT, URL_DEFAULT, Data, DryRun, KeyName, OutputOption, Url, Wait, whole_hash
+from episteme.cli.session import (
+    KEY_DEFAULT,
+    URL_DEFAULT,
+    Data,
+    DryRun,
+    KeyName,
+    OutputOption,
+    Url,
+    Wait,
+    new_name,
+    whole_hash,
+)
 from episteme.cli.signing import sign_and_send
 from episteme.errors import EpistemeError, InvalidField
 from episteme.keys import DEFAULT_NAME, Key
@@ -50,7 +61,8 @@ class LifecycleName(StrEnum):
 
 
 def keygen(
-    name: Annotated[str, typer.Option("--name", help="The key's name.")] = DEFAULT_NAME, output: OutputOption = None
+    name: Annotated[str, typer.Option("--name", callback=new_name, help="The key's name.")] = DEFAULT_NAME,
+    output: OutputOption = None,
 ) -> None:
     """Make an Ed25519 key and keep it in a file that only you can read."""
     key = Key.generate()

@@ -41,7 +41,7 @@ from episteme.verifying import check_line
 from model import SignedEvent, SigningKey
 
 Shape = TypeVar("Shape")
-Events = Iterable[SignedEvent | bytes] | AsyncIterable[SignedEvent | bytes]
+Events = Iterable[SignedEvent | bytes | str] | AsyncIterable[SignedEvent | bytes | str]
 
 
 class AsyncClient(Calls, AdminActs, Awaiting):

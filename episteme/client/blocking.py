@@ -114,7 +114,7 @@ class Client(Calls, AdminActs, Governing):
         return self.send(listing_call(listing, asked))
 
     def ingest(
-        self, events: Iterable[SignedEvent | bytes], *, ordered: bool = True, in_flight: int = IN_FLIGHT
+        self, events: Iterable[SignedEvent | bytes | str], *, ordered: bool = True, in_flight: int = IN_FLIGHT
     ) -> Iterator[IngestResult]:
         """As Database.ingest.
 
@@ -182,7 +182,7 @@ class Client(Calls, AdminActs, Governing):
         return chunks
 
     def _ingest(
-        self, events: Iterable[SignedEvent | bytes], at_once: int, in_flight: int
+        self, events: Iterable[SignedEvent | bytes | str], at_once: int, in_flight: int
     ) -> Generator[IngestResult, None, None]:
         stopped = Event()
 
@@ -256,7 +256,7 @@ class Client(Calls, AdminActs, Governing):
         return lines
 
 
-def _batches(events: Iterable[SignedEvent | bytes]) -> Iterator[Batch]:
+def _batches(events: Iterable[SignedEvent | bytes | str]) -> Iterator[Batch]:
     batcher = Batcher()
     for event in events:
         full = batcher.add(event)

@@ -64,7 +64,7 @@ class Batcher:
         self._bytes = 0
         self._count = 0
 
-    def add(self, event: SignedEvent | bytes) -> Batch | None:
+    def add(self, event: SignedEvent | bytes | str) -> Batch | None:
         """Take one; the batch before it, if it found no room there, or the one that it fills."""
         self._count += 1
         line = _line_of(self._count, event, self._bytes_max)
@@ -108,13 +108,13 @@ def read_results(body: bytes, count: int) -> list[IngestResult]:
     *lines, last = body.splitlines() or [b""]
     try:
         total = msgspec.json.decode(last, type=IngestTotal)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Incomplete(f"the answer ended after {len(lines)} of {count} results") from error
     if len(lines) != count or total.summary.lines != count:
         raise Internal(f"the answer has {len(lines)} results for {count} lines")
     try:
         return [msgspec.json.decode(line, type=IngestResult) for line in lines]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Internal(f"the answer is not results line by line: {error}") from error
 
 
@@ -124,8 +124,10 @@ def merge(batch: Batch, answered: list[IngestResult]) -> list[IngestResult]:
     return [msgspec.structs.replace(line.refusal or next(results), line=line.number) for line in batch.lines]
 
 
-def _line_of(number: int, event: SignedEvent | bytes, bytes_max: int) -> Line:
+def _line_of(number: int, event: SignedEvent | bytes | str, bytes_max: int) -> Line:
     try:
+        if isinstance(event, str):
+            event = event.encode("utf-8", "surrogatepass")  # half a pair is refused with its line, as other bytes are
         # A line break within JSON is white space: an envelope on two lines is still one.
         data = event.strip().replace(b"\n", b" ") if isinstance(event, bytes) else envelope_line(event)
         if not data:

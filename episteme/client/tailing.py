@@ -258,7 +258,7 @@ def _read_page(response: Response) -> LogPage:
 def _read_caught_up(data: bytes) -> _CaughtUp:
     try:
         return msgspec.json.decode(data, type=_CaughtUp)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Internal(f"the server says that the tail has caught up, but not where: {error}") from error
 
 

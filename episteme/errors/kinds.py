@@ -20,9 +20,19 @@ class EpistemeError(Exception):
     hint = "See the server's log for this request id."
     request_id: str | None = None  # of a server's refusal, where it said one
 
-    def __init__(self, detail: str, *, errors: tuple[FieldProblem, ...] = (), retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldProblem, ...] = (),
+        retry_after_s: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        """hint: where the one of the class is not what helps here."""
         super().__init__(detail)
         self.detail = detail
+        if hint is not None:
+            self.hint = hint
         self.errors = errors
         self.retry_after_s = retry_after_s
 
@@ -184,7 +194,10 @@ class TokenRequired(Refused):
     """The server answers nobody without an API token."""
 
     code = "token-required"
-    hint = "Make one with `episteme token create`, and send it as `Authorization: Bearer ...` (EPISTEME_TOKEN)."
+    hint = (
+        "Make one with `episteme token create LABEL --scope read`, write or admin, and send it as "
+        "`Authorization: Bearer ...` (EPISTEME_TOKEN)."
+    )
 
 
 class InvalidToken(Refused):
@@ -198,7 +211,7 @@ class ScopeMissing(Refused):
     """The API token is good, and not for this."""
 
     code = "scope-missing"
-    hint = "Use a token with the scope that the detail names, or make one with `episteme token create`."
+    hint = "Use a token with the scope that the detail names, or make one: `episteme token create LABEL --scope ...`."
 
 
 class WrongHost(Refused):
@@ -317,7 +330,7 @@ class KeyProblem(EpistemeError):
     """A key file is missing, unreadable, or readable by others."""
 
     code = "key"
-    hint = "Make one with `episteme keygen`, or mend its mode with chmod 600."
+    hint = "`episteme keys list` shows the keys there are; `episteme keygen` makes one."
 
 
 class InvalidSetting(EpistemeError):

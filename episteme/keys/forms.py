@@ -17,6 +17,7 @@ from episteme.errors import KeyProblem
 from model import SEED_BYTES, SigningKey
 
 HEADER: Final = "episteme-key-1"
+FORMS_HINT: Final = "Give a private Ed25519 key without a passphrase: OpenSSH, PKCS#8, hex, or a key file of ours."
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\n(.*)\n-----END \1-----", re.DOTALL)
@@ -201,4 +202,4 @@ def _from_base64(text: str) -> bytes:
 
 
 def _unusable(why: str) -> KeyProblem:
-    return KeyProblem(f"this is no key that can be used: {why}")
+    return KeyProblem(f"this is no key that can be used: {why}", hint=FORMS_HINT)

@@ -60,6 +60,8 @@ class Key(SigningKey):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a key file in any of the forms that from_text takes, wherever it is.  Raises: as load."""
+        if path.suffix == ".pub":
+            raise KeyProblem(f"{path} is a public key", hint=f"Name the private one: {path.with_suffix('')}.")
         return cls._of_file(path, read_key_file(path, f"there is no key file {path}"))
 
     @classmethod
@@ -148,7 +150,7 @@ class Key(SigningKey):
         try:
             return cls.from_text(text)
         except KeyProblem as error:
-            raise KeyProblem(f"{path}: {error.detail}") from error
+            raise KeyProblem(f"{path}: {error.detail}", hint=error.hint) from error
 
 
 class KeyEntry(Struct, frozen=True):

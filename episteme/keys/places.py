@@ -12,7 +12,8 @@ from urllib.parse import quote, unquote
 from blake3 import blake3
 
 from episteme.errors import KeyProblem
-from episteme.private import read_private
+from episteme.keys.forms import FORMS_HINT
+from episteme.private import FILE_HINT, read_private
 
 SUFFIX: Final = ".key"
 DEFAULT_NAME: Final = "default"
@@ -69,7 +70,7 @@ def read_credential(path: Path) -> str:
         with path.open("rb") as file:
             return _text(path, file.read(_FILE_BYTES_MAX))
     except OSError as error:
-        raise KeyProblem(f"{path} cannot be read: {error.strerror}") from error
+        raise KeyProblem(f"{path} cannot be read: {error.strerror}", hint=FILE_HINT) from error
 
 
 def write_private(path: Path, text: str) -> None:
@@ -83,15 +84,16 @@ def write_private(path: Path, text: str) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         if error.errno == errno.EEXIST and path.is_file():
-            raise KeyProblem(f"{path} exists already; keys are never replaced") from error
-        raise KeyProblem(f"{path} cannot be written: {error.strerror}") from error
+            raise KeyProblem(f"{path} exists already; keys are never replaced", hint="Name another.") from error
+        raise KeyProblem(f"{path} cannot be written: {error.strerror}", hint=FILE_HINT) from error
 
 
 def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError:
-        raise KeyProblem(f"{path} is not a key file: it is not text") from None  # the error holds what was read
+        detail = f"{path} is not a key file: it is not text"
+        raise KeyProblem(detail, hint=FORMS_HINT) from None  # the error holds what was read
 
 
 def _make_private(folder: Path) -> None:

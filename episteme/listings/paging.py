@@ -67,7 +67,7 @@ def open_cursor(cursor: str, seal: bytes) -> Any:
     """The place that a cursor holds.  Raises: InvalidParameter for one that was not given for this question."""
     try:
         found, place = msgspec.msgpack.decode(urlsafe_b64decode(cursor.encode("ascii") + b"=="))
-    except (binascii.Error, msgspec.DecodeError, TypeError, ValueError) as error:
+    except (binascii.Error, msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
         raise bad_cursor() from error
     if found != seal or place is None:
         raise bad_cursor()

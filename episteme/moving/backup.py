@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise CannotOpen(f"{folder} is no backup: it has no {MANIFEST}")
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadCopy(f"{path} cannot be read: {error}") from error
     if manifest.format != FORMAT:
         raise CannotOpen(f"{folder} is a backup of format {manifest.format}; this program reads {FORMAT}")

@@ -30,7 +30,7 @@ def kind_of_file(path: Path) -> FileKind:
         return "csv"
     try:
         found: Any = msgspec.json.decode(first)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "claims"  # each line is told of when it is read
     if "episteme_export" in found:
         return "export"
@@ -64,7 +64,7 @@ def read_header(line: bytes) -> ExportHeader:
         header = msgspec.json.decode(line, type=ExportHeader)
         if len(bytes.fromhex(header.database)) != LOG_ID_BYTES:
             raise ValueError(f"database {header.database[:80]!r} is no id")
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadCopy(f"line 1 is not the first line of an export: {error}") from error
     if header.episteme_export != EXPORT_FORMAT:
         raise InvalidParameter(
@@ -104,5 +104,5 @@ def read_line(number: int, data: bytes) -> LogLine:
 def _read_end(number: int, data: bytes) -> ExportEnd:
     try:
         return msgspec.json.decode(data, type=ExportEnd)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadCopy(f"line {number} is not the end of an export: {error}") from error

@@ -22,6 +22,7 @@ from episteme.tokens import TOKENS_FILE, Identity, TokenStore
 
 IDENTITY: Final = "episteme.identity"  # under this name in the scope: Identity | None
 REQUIRED: Final = "episteme.tokens-required"  # and whether strangers are refused
+RECHECK: Final = "episteme.recheck"  # and, where a token was sent, what tells whose it is now
 
 _REALM: Final = 'Bearer realm="episteme"'
 _HOSTS_REMEMBERED: Final = 256
@@ -78,6 +79,17 @@ def check_scope(connection: Connection, scope: Scope) -> None:
             raise TokenRequired(f"this needs an API token with the scope {scope}")
     elif not identity.allows(scope):
         raise ScopeMissing(f"this needs the scope {scope}; the API token {identity.id} has not got it")
+
+
+def check_still(connection: Connection, scope: Scope) -> None:
+    """Refuse who had a token when the request came and has none any more, or not for that scope.
+
+    Raises: InvalidToken; ScopeMissing.
+    """
+    recheck: Callable[[], Identity] | None = connection.get(RECHECK)
+    if recheck is not None:
+        connection[IDENTITY] = recheck()
+        check_scope(connection, scope)
 
 
 def agent_of_request(connection: Connection) -> bytes | None:

@@ -128,5 +128,5 @@ def _wanted(body: bytes) -> TokenWanted:
         what, _, where = str(error).partition(" - at `$")
         problem = FieldProblem(where.rstrip("`").replace(".", "/").replace("[", "/").replace("]", ""), what)
         raise InvalidField(f"{problem.pointer}: {what}", errors=(problem,)) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"the body is not JSON: {error}") from error

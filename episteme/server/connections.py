@@ -9,6 +9,7 @@ Source: docs/security.md, "Denial of service".
 """
 
 import asyncio
+import logging
 from collections import Counter, deque
 from ipaddress import IPv6Address
 from math import inf
@@ -23,6 +24,7 @@ TURNED_AWAY_MAX: Final = 256
 _TICKS: Final = 4  # in the shortest limit: how exactly it is kept
 _TICK_S_MIN: Final = 0.01
 _TICK_S_MAX: Final = 0.5
+_LOGGER: Final = logging.getLogger("episteme.server.http")
 _IPV6_SITE_BITS: Final = 64  # whoever has one address of IPv6 has all of these
 
 
@@ -115,7 +117,10 @@ class Connections:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = loop.time()
         for connection in [*self.open, *self.turned_away]:
-            connection.look(now_s)
+            try:
+                connection.look(now_s)
+            except Exception:  # whatever it is, it must not end the limits of all others
+                _LOGGER.exception("a connection could not be looked at")
         full = len(self.open) + TURNED_AWAY_MAX >= self.limits.connections_max
         self._idle = deque(self._idle_first() if full else ())
         some_left = self.open or self.turned_away
@@ -135,8 +140,11 @@ def tick_s(config: ServerConfig) -> float:
 
 
 def site_of(address: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits."""
+    """What counts as one address: of IPv6 the first 64 bits, but of IPv4 in it, all."""
     if ":" not in address:
         return address
-    bits = int(IPv6Address(address.partition("%")[0]))
+    found = IPv6Address(address.partition("%")[0])
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    bits = int(found)
     return str(IPv6Address(bits >> _IPV6_SITE_BITS << _IPV6_SITE_BITS))

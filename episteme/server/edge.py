@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPMethod, HTTPStatus
 from typing import Final, Protocol
 
@@ -25,7 +26,7 @@ from starlette.types import Scope as Connection
 from episteme.config import ServerConfig
 from episteme.errors import EpistemeError, InvalidToken, KeyProblem
 from episteme.node import Node
-from episteme.server.access import IDENTITY, REQUIRED, bearer, host_checker, token_store, tokens_required
+from episteme.server.access import IDENTITY, RECHECK, REQUIRED, bearer, host_checker, token_store, tokens_required
 from episteme.server.app import Application
 from episteme.server.compression import STEP_BYTES, Coding, accepted, compress, is_compressible
 from episteme.server.cors import Cors, Headers
@@ -48,6 +49,7 @@ _ALL: Final[Headers] = tuple(SECURITY_HEADERS.items())
 _VARY: Final = (b"vary", b"Accept-Encoding")
 _INLINE_BYTES_MAX: Final = STEP_BYTES // 4  # a third of a millisecond; more is compressed on a thread
 _COMPRESS_THREADS: Final = 2
+_COMPRESSED_MAX: Final = 16  # large bodies that are compressed or wait for it at a time: others go out as they are
 _EVENT_STREAM: Final = b"text/event-stream"
 _LOGGER: Final = logging.getLogger("episteme.server")
 _NO_ENDPOINT: Final = "none"
@@ -91,6 +93,7 @@ class Edge:
         self._tokens = tokens
         self._observer = observer
         self._positions = positions
+        self._compressing = 0
         self._threads = ThreadPoolExecutor(_COMPRESS_THREADS, thread_name_prefix="compress")
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -145,6 +148,7 @@ class Edge:
         authorization = headers.get(b"authorization")
         if authorization is not None:
             scope[IDENTITY] = self._identify(authorization, scope[EXCHANGE])
+            scope[RECHECK] = partial(self._identify, authorization, scope[EXCHANGE])
         return None
 
     def _preflight(self, origin: bytes) -> Response | None:
@@ -207,13 +211,22 @@ class Edge:
         body: bytes = message.get("body", b"")
         if len(body) <= _INLINE_BYTES_MAX:
             packed = compress(body, coding)
+        elif self._compressing >= _COMPRESSED_MAX:
+            return message
         else:
-            packed = await asyncio.get_running_loop().run_in_executor(self._threads, compress, body, coding)
+            packed = await self._pack_on_thread(body, coding)
         if len(packed) >= len(body):
             return message
         _replace(start["headers"], b"content-length", str(len(packed)).encode("ascii"))
         start["headers"].append((b"content-encoding", coding.encode("ascii")))
         return {**message, "body": packed}
+
+    async def _pack_on_thread(self, body: bytes, coding: Coding) -> bytes:
+        self._compressing += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, compress, body, coding)
+        finally:
+            self._compressing -= 1
 
     def _over(self, answer: "_Answer", scope: Connection) -> None:
         endpoint = scope.get(ENDPOINT)

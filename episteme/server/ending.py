@@ -115,6 +115,8 @@ class EndingProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self._phase is not CLOSING:
             self._stalled_s = inf
+        if self._phase is IDLE:  # from when its answer has been taken
+            self._enter(IDLE, self._limits.idle_s_max)
 
     def idle_since(self) -> float:
         """Since when nothing is asked; inf if something is."""

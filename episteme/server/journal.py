@@ -30,7 +30,9 @@ BURST_COUNT: Final = 20  # lines of one kind in BURST_S; what a stranger can cau
 BURST_S: Final = 10.0
 KINDS_MAX: Final = 1_000  # kinds of lines that are counted at a time
 
-_TOKEN: Final = re.compile(r"\beps_[A-Za-z0-9_]+")
+_TOKEN: Final = re.compile(
+    r"eps(?:_|%5[Ff])[A-Za-z0-9]{4,}(?:_|%5[Ff])[A-Za-z0-9_%]+"
+)  # also within a word, and as paths spell it
 _PATH_CHARS_MAX: Final = 200
 
 
@@ -152,7 +154,7 @@ def asked(scope: Scope) -> str:
     if endpoint is None or not scope["query_string"]:
         return path
     names = [pair.partition("=")[0] for pair in scope["query_string"].decode("latin-1").split("&")]
-    known = [name for name in names if name in endpoint.parameters]
+    known = dict.fromkeys(name for name in names if name in endpoint.parameters)
     return f"{path}?{'&'.join(known)}"
 
 

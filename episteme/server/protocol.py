@@ -30,6 +30,7 @@ from episteme.errors import EpistemeError, HeadersTooLarge, MalformedRequest, No
 from episteme.server.connections import Connections
 from episteme.server.ending import BUSY, CLOSING, HEAD, IDLE, LINGERING, EndingProtocol
 from episteme.server.problems import problem_response
+from episteme.server.threads import GONE
 
 PIPELINED_MAX: Final = 16  # requests read ahead; each holds its headers.  After those the connection is closed
 TURNED_AWAY_S: Final = 1.0  # how long a client for which there is no room may take to go
@@ -92,8 +93,7 @@ class GuardedProtocol(EndingProtocol):
         self._phase = CLOSING
         self.pipeline.clear()
         if self._running is not None:  # which need not be the one that was read last
-            self._running.disconnected = True
-            self._running.message_event.set()
+            _part_from(self._running)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -117,7 +117,7 @@ class GuardedProtocol(EndingProtocol):
             self.loop.call_later(DRAIN_GRACE_S, self._close_if_idle)
         elif self._phase is BUSY:
             self._keeps = self.cycle.keep_alive = False
-        else:
+        elif self._phase is not CLOSING:  # what is on its way may arrive
             self._linger_until_s = self.loop.time() + DRAIN_HEAD_S
             self._deadline_s = min(self._deadline_s, self._linger_until_s)
 
@@ -259,8 +259,7 @@ class GuardedProtocol(EndingProtocol):
             return True
         if cycle.response_started:
             return False
-        cycle.disconnected = True  # nothing that the application says of it goes out
-        cycle.message_event.set()
+        _part_from(cycle)
         self._running = None
         return True
 
@@ -282,13 +281,14 @@ class GuardedProtocol(EndingProtocol):
         if self._running is None or self._running.response_started:
             self.cut("stopped")
             return
-        self._running.disconnected = True
-        self._running.message_event.set()
+        _part_from(self._running)
         self._inner.write(refusal_bytes(NotReady("the server stops", retry_after_s=1), self.refusal_headers()))
         self._finish()
 
     def _run_out(self) -> None:
-        if self._phase is LINGERING or self._inner.get_write_buffer_size():
+        if self._phase is IDLE and self._stalled_s != inf:
+            self._enter(IDLE, self._limits.idle_s_max)  # its reader is looked at as long as it has much to take
+        elif self._phase is LINGERING or self._inner.get_write_buffer_size():
             self.cut("lingered" if self._phase is LINGERING else "stalled-reader")
         elif self._has_begun:
             limit_s = self._limits.header_s_max
@@ -310,6 +310,13 @@ def guarded(guards: Connections, refusal_headers: Callable[[], dict[str, str]]) 
     return type(
         "GuardedProtocol", (GuardedProtocol,), {"guards": guards, "refusal_headers": staticmethod(refusal_headers)}
     )
+
+
+def _part_from(cycle: RequestResponseCycle) -> None:
+    """Nothing that the application says of this request goes out any more, and it is told."""
+    cycle.disconnected = True
+    cycle.scope[GONE] = True  # type: ignore[typeddict-unknown-key]
+    cycle.message_event.set()
 
 
 def refusal_bytes(refusal: EpistemeError, headers: dict[str, str]) -> bytes:

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from episteme.config import ServerConfig
 from episteme.errors import PROBLEMS, EpistemeError
 from episteme.loglines import LogLine, encode_line
+from episteme.server.access import check_still
 from episteme.server.problems import problem_of
 from episteme.server.tail import LogTail
 from episteme.tailing import LogFilter
@@ -31,6 +32,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # nginx would hold events back until it has a buffer full of them
 }
+_BODY_BYTES_MAX: Final = 64 * 1024  # thrown away of what comes with the request
 _RETRY_MS: Final = 1000  # after which a reader that lost its connection comes again
 _LOGGER = logging.getLogger("episteme.server")
 
@@ -63,6 +65,7 @@ class TailResponse(Response):
         self._wanted = wanted
         self._idle_s = config.stream_idle_s
         self._written_s = 0.0
+        self._checked_s = time.monotonic()
         self._place = ExitStack()
         self._place.enter_context(tail.reading())
 
@@ -74,7 +77,7 @@ class TailResponse(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
             reader = asyncio.create_task(_until_gone(receive))
-            writer = asyncio.create_task(self._write_all(send))
+            writer = asyncio.create_task(self._write_all(scope, send))
             try:
                 await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -84,19 +87,22 @@ class TailResponse(Response):
             if not writer.cancelled():
                 writer.result()
 
-    async def _write_all(self, send: Send) -> None:
+    async def _write_all(self, scope: Scope, send: Send) -> None:
         await self._write(send, b"retry: %d\n\n" % _RETRY_MS)
         try:
-            await self._write_lines(send)
+            await self._write_lines(scope, send)
         except EpistemeError as error:
             await self._write(send, _problem(error))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _write_lines(self, send: Send) -> None:
-        """Until the server drains.  Raises: what ends the log."""
+    async def _write_lines(self, scope: Scope, send: Send) -> None:
+        """Until the server drains.  Raises: what ends the log; InvalidToken once the reader's token has ended."""
         tail = self._tail
         is_caught_up = False
         while not tail.draining:
+            if time.monotonic() >= self._checked_s + self._idle_s:
+                self._checked_s = time.monotonic()
+                check_still(scope, "read")
             if self._position < tail.end_seq:
                 page = await tail.page(self._position, self._wanted)
                 self._position = page.position
@@ -108,7 +114,8 @@ class TailResponse(Response):
             elif tail.ended:
                 raise tail.end_of_log()
             else:
-                await tail.wait(self._position, max(0, self._written_s + self._idle_s - time.monotonic()))
+                due_s = min(self._written_s, self._checked_s) + self._idle_s
+                await tail.wait(self._position, max(0, due_s - time.monotonic()))
             if time.monotonic() >= self._written_s + self._idle_s:
                 # Names the position too: a filter may have passed over many since the last line.
                 await self._write(send, b": still here\nid: %d\n\n" % self._position)
@@ -124,8 +131,10 @@ class TailResponse(Response):
 
 
 async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Until the reader goes, or sends more of a body than anybody would who reads."""
+    size = 0
+    while size <= _BODY_BYTES_MAX and (message := await receive())["type"] != "http.disconnect":
+        size += len(message.get("body", b""))
 
 
 def _problem(error: EpistemeError) -> bytes:

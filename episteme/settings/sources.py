@@ -134,7 +134,7 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise InvalidSetting(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # of TOML or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML or of UTF-8; of lists in lists in lists
         raise InvalidSetting(f"{file} is not TOML: {error}") from error
 
 

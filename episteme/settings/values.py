@@ -111,7 +111,7 @@ def _number(setting: Setting, text: str) -> int | float | None:
     if factor is None:
         return None
     number = Decimal(match[1].replace("_", "")) * factor
-    if not setting.low <= number <= setting.high or (setting.kind == "whole" and number % 1):
+    if not Decimal(str(setting.low)) <= number <= setting.high or (setting.kind == "whole" and number % 1):
         return None
     return int(number) if setting.kind == "whole" else float(number)
 

@@ -11,6 +11,7 @@ the lengths fit, scans were measured no faster.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,9 @@ from stores.kv import Batch, check_keys, position_of
 
 ROOM_WAIT_S: Final = 0.5  # one try; between two of them a close comes in
 _ROOM_LOOK_S: Final = 0.005  # a look costs some microseconds
+STALL_S: Final = 5.0  # that long RocksDB may hold a write up before it is asked whether it lacks room
+_RATE_MIN: Final = 1024 * 1024  # bytes a second: slower is no better than not at all
+_STALLED: Final = "Write stall"
 CLOSE_WAIT_S: Final = 30.0  # writing out full buffers takes about a second
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,6 +46,11 @@ _BUFFER_BLOOM_RATIO: Final = 0.02
 _BUFFERS_PART: Final = 2
 _BUFFER_PART: Final = 8
 _BUFFER_COUNT_MAX: Final = 4
+# Tables that are not compacted yet, at which RocksDB slows writers down and stops them: its own numbers.  Where little
+# memory makes these tables small there may be more, or a small disk without room to compact would soon stop writes.
+_LEVEL0_SLOW: Final = 20
+_LEVEL0_STOP: Final = 36
+_SMALL_BYTES: Final = 16 * 1024 * 1024
 _OPEN_FILES_MAX: Final = 512  # tables of 64 MiB: 32 GiB before one has to be opened again
 _LOG_FILES_KEPT: Final = 3
 _MANIFEST_BYTES: Final = 256 * 1024  # allocated ahead; the usual 4 MiB are much of a small disk
@@ -143,7 +152,9 @@ class RocksEngine:
             with translated(folder):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held: WeakSet[RocksSnapshot] = WeakSet()
-        self._was_full = False
+        self._was_full = False  # the last write found no room
+        self._met_full = False  # any has
+        self._folder = folder
         options = _options(memory_bytes, background_jobs)
         options.create_if_missing(create)
         try:
@@ -177,20 +188,17 @@ class RocksEngine:
         if batch.postings:
             raise InvalidBatch("RocksDB keeps no posting lists")
         db = self._open()
-        writes = rocksdict.WriteBatch(raw_mode=True)
-        put = writes.put
-        for key, value in batch.rows.items():
-            if value is None:
-                writes.delete(key)
-            else:
-                put(key, value)
         try:
-            db.write(writes)
+            self._write(db, batch)
             db.flush_wal(sync=True)
+        except StoreFull:
+            self._was_full = self._met_full = True
+            raise
         except Exception as error:
             still_full = self._was_full and _STILL_FULL in str(error)
             failure = failed(f"RocksDB write: {error}", is_full=still_full or None)
             self._was_full = isinstance(failure, StoreFull)
+            self._met_full = self._met_full or self._was_full
             raise failure from error
         self._was_full = False
 
@@ -202,7 +210,7 @@ class RocksEngine:
         db, until_s = self._open(), time.monotonic() + ROOM_WAIT_S
         while True:
             try:
-                db.write(rocksdict.WriteBatch(raw_mode=True))
+                db.write(rocksdict.WriteBatch(raw_mode=True), _NO_WAIT)
             except Exception as error:
                 if time.monotonic() >= until_s:
                     raise failed(f"RocksDB write: {error}", is_full=self._was_full or None) from error
@@ -246,7 +254,7 @@ class RocksEngine:
                 snapshot.close("the RocksDB engine is closed")
             # RocksDB may wait for ever in a close that meets its own recovery from a full disk
             # (facebook/rocksdb, issue 11440), so the wait has a bound; the thread dies with the process.
-            closing = threading.Thread(target=_close, args=(db,), name="rocks-close", daemon=True)
+            closing = threading.Thread(target=_close, args=(db, self._met_full), name="rocks-close", daemon=True)
             closing.start()
             closing.join(CLOSE_WAIT_S)
             if closing.is_alive():
@@ -255,17 +263,72 @@ class RocksEngine:
                     CLOSE_WAIT_S,
                 )
 
+    def _write(self, db: rocksdict.Rdict, batch: Batch) -> None:
+        """Write a batch, and wait where RocksDB holds writers up, but not for ever: it may lack room to compact.
+
+        Raises: StoreFull; what rocksdict raises.
+        """
+        options = _NO_WAIT
+        while True:
+            try:
+                db.write(_encoded(batch), options)  # which consumes it
+            except Exception as error:
+                if _STALLED not in str(error):
+                    raise
+            else:
+                return
+            options = self._await_turn(db)
+
+    def _await_turn(self, db: rocksdict.Rdict) -> rocksdict.WriteOptions:
+        """Wait until RocksDB takes writes, or merely slows them down; give the options to write with then."""
+        until_s = time.monotonic() + STALL_S
+        while True:
+            rate = db.property_int_value("rocksdb.actual-delayed-write-rate") or 0
+            if not db.property_int_value("rocksdb.is-write-stopped") and (not rate or rate >= _RATE_MIN):
+                return _WAIT if rate else _NO_WAIT
+            if time.monotonic() >= until_s and self._lacks_room(db):
+                raise failed("RocksDB has no room to compact its tables, and takes no more before it has", is_full=True)
+            time.sleep(_ROOM_LOOK_S)
+
+    def _lacks_room(self, db: rocksdict.Rdict) -> bool:
+        """Whether all tables could not be written once more."""
+        found = os.statvfs(self._folder)
+        return found.f_bavail * found.f_frsize < (db.property_int_value("rocksdb.total-sst-files-size") or 0)
+
     def _open(self) -> rocksdict.Rdict:
         if self._db is None:
             raise StoreClosed("the RocksDB engine is closed")
         return self._db
 
 
-def _close(db: rocksdict.Rdict) -> None:
+def _close(db: rocksdict.Rdict, met_full: bool) -> None:
     try:
+        if met_full:  # its recovery would go on meanwhile
+            db.cancel_all_background(wait=False)
         db.close()
     except Exception as error:
         _LOGGER.warning("RocksDB did not close well: %s", error)
+
+
+def _encoded(batch: Batch) -> rocksdict.WriteBatch:
+    writes = rocksdict.WriteBatch(raw_mode=True)
+    put = writes.put
+    for key, value in batch.rows.items():
+        if value is None:
+            writes.delete(key)
+        else:
+            put(key, value)
+    return writes
+
+
+def _write_options(*, no_slowdown: bool) -> rocksdict.WriteOptions:
+    options = rocksdict.WriteOptions()
+    options.no_slowdown = no_slowdown
+    return options
+
+
+_WAIT: Final = _write_options(no_slowdown=False)
+_NO_WAIT: Final = _write_options(no_slowdown=True)  # a write that RocksDB would hold up fails at once
 
 
 def _options(memory_bytes: int, background_jobs: int) -> rocksdict.Options:
@@ -283,6 +346,9 @@ def _options(memory_bytes: int, background_jobs: int) -> rocksdict.Options:
     options.set_memtable_whole_key_filtering(True)
     options.set_memtable_prefix_bloom_ratio(_BUFFER_BLOOM_RATIO)
     options.set_max_background_jobs(background_jobs)
+    small = max(1, _SMALL_BYTES // memory_bytes)
+    options.set_level_zero_slowdown_writes_trigger(small * _LEVEL0_SLOW)
+    options.set_level_zero_stop_writes_trigger(small * _LEVEL0_STOP)
     options.set_max_open_files(_OPEN_FILES_MAX)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     table = rocksdict.BlockBasedOptions()

@@ -29,7 +29,7 @@ from tests.support.servers import Server
 
 _KEY: Final = SigningKey(bytes(range(64, 96)))
 _BATCH_S: Final = 0.1  # an ingest that often, of each writer
-_WRITERS: Final = 2
+_WRITERS: Final = 4
 _SUBJECTS: Final = 100_003  # so that no pair has many claims: this is about the log
 _END_S_MAX: Final = 60.0
 _SETTLE_S: Final = 2.0  # for what the last writes still cause

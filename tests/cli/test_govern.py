@@ -217,7 +217,7 @@ def test_list_goes_over_pages_up_to_its_limit_and_says_when_there_is_more(govern
 def test_nothing_in_a_list_is_code_3(governor: Governor) -> None:
     for arguments in (["subjects", "--prefix", "nobody knows"], ["assertions", "--epoch", HASH_1]):
         ran = governor.read(*arguments)
-        assert (ran.code, ran.stdout, ran.stderr) == (3, "", "")
+        assert (ran.code, ran.stdout, ran.stderr) == (3, "", "nothing found\n")
 
 
 def test_key_that_does_not_govern_writes_and_is_told_that_it_has_no_effect(episteme: Command) -> None:

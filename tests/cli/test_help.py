@@ -53,6 +53,11 @@ def test_first_line_of_help_of_a_command_fits_into_a_line_or_two(episteme: Comma
     assert "COMMAND" in episteme.inside("--help").stdout
 
 
+def test_list_of_commands_says_of_each_a_whole_sentence(episteme: Command) -> None:
+    for group in ("", *(name for name in PANELS["Keys and tokens"] if name != "keygen"), "state", "log", "config"):
+        assert "..." not in episteme.inside(*group.split(), "--help").stdout.partition("\n\n")[2], group
+
+
 def test_every_command_that_talks_to_a_server_takes_a_token(episteme: Command) -> None:
     def options(command: Any) -> set[str]:
         return {name for one in command.params for name in one.opts}

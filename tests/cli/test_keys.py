@@ -69,3 +69,34 @@ def test_key_of_the_environment_signs_where_none_is_named(tmp_path: Path) -> Non
     with Node.open(data) as node:
         assert node.get(ran.line["hash"]).signatures[0].agent == KEY.agent_hex
     assert not episteme.keys.exists()
+
+
+def test_what_is_wrong_with_a_key_is_told_with_what_helps(alone: Command, tmp_path: Path) -> None:
+    KEY.save("mine", alone.keys)
+    there = alone.inside("keygen", "--name", "mine")
+    assert (there.code, "Name another." in there.stderr) == (1, True)
+    public = tmp_path / "id.pub"
+    public.write_text(f"{KEY.to_openssh_public()}\n")
+    named = alone.inside("keys", "import", str(public), "--name", "other")
+    assert (named.code, str(tmp_path / "id.") in named.stderr, "chmod" in named.stderr) == (1, True, False)
+    file = tmp_path / "id"
+    file.write_text("no key")
+    file.chmod(0o644)
+    assert "chmod 600" in alone.inside("keys", "import", str(file), "--name", "other").stderr
+    file.chmod(0o600)
+    assert "OpenSSH" in alone.inside("keys", "import", str(file), "--name", "other").stderr
+
+
+@pytest.mark.parametrize("name", ["../x", "./x", "/x", "x.key", "x.pem"])
+def test_no_key_is_kept_under_a_name_that_is_read_as_a_path(alone: Command, name: str) -> None:
+    assert alone.inside("keygen", "--name", name).code == 2
+    assert not list(alone.keys.rglob("*.key"))
+
+
+@pytest.mark.parametrize("columns", ["80", "140"])
+def test_list_of_keys_has_both_names_of_an_agent_where_there_is_room(tmp_path: Path, columns: str) -> None:
+    command = Command(tmp_path, COLUMNS=columns)
+    KEY.save("mine", command.keys)
+    shown = command.inside("keys", "list", "-o", "table").stdout
+    assert len(shown.splitlines()) == 2
+    assert (KEY.agent_hex in shown, KEY.did in shown) == (True, columns == "140")

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from tests.support.command import Command
 from tests.support.events import KEY_A, KEY_B, make_assertion, signed
 from tests.support.logs import flip_bit, segment_files
 from tests.support.moving import frames_in
-from tests.support.servers import Server
+from tests.support.servers import WAIT_S, Server, environment
 
 CLAIMS = 40
 
@@ -145,6 +147,25 @@ def test_export_to_a_pipe_is_the_same_as_to_a_file(live: Live, offline: Command,
     beside = offline("export", "--data", str(live.server.data))
     assert (beside.code, beside.stderr) == (0, "")
     assert beside.stdout == file.read_text("utf-8")
+
+
+def test_export_whose_reader_has_read_enough_ends_without_a_word(offline: Command, tmp_path: Path) -> None:
+    with Node.open(tmp_path / "much", key=Key(b"\x31" * 32)) as node:
+        lines = [signed(make_assertion(narrative="much " * 1600, timestamp=number)) for number in range(100)]
+        assert {result.status for result in node.ingest(lines)} == {"accepted"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "episteme", "export", "--data", str(tmp_path / "much")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(WAIT_S) == 1
 
 
 def test_export_into_another_database_writes_its_events_and_lists_what_that_refuses(

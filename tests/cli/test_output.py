@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from episteme import Key, Node
-from episteme.cli.output import Output, print_json, print_table, shown
+from episteme.cli.output import Output, print_json, print_table, shown, size_text, span_text
 from tests.support.command import Command
 from tests.support.events import HASH_1
 
@@ -53,6 +53,35 @@ def test_row_is_shown_as_fields_where_a_table_would_be_too_narrow_to_read(
     monkeypatch.setenv("COLUMNS", "120")
     print_table(COLUMNS, ROWS, whole="id")
     assert capsys.readouterr().out.splitlines()[0].split() == [*COLUMNS]
+
+
+@pytest.mark.parametrize("columns", [72, 80, 100])
+def test_long_words_are_broken_before_hashes_and_names_of_columns_are(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = ("seq", "subject", "predicate", "value", "confidence", "tier", "hash")
+    rows = [("2", "Semaglutide", "causes_muscle_loss_in_patients", "true", "0.85", "regulatory", HASH_1[:12])] * 2
+    print_table(names, rows)
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.split() == [*names]
+    assert sum(HASH_1[:12] in line for line in others) == len(rows)
+    assert max(map(len, [first, *others])) <= columns
+
+
+def test_table_that_would_break_every_word_is_shown_as_fields(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(("lens", "", "confidence", "conflict", "status"), [("consensus", "###", "0.5", "1.0", "contested")])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["lens", "consensus"]
+
+
+def test_sizes_and_spans_are_in_units_that_people_read() -> None:
+    sizes = {0: "0 B", 999: "999 B", 1000: "1.0 kB", 3_766: "3.8 kB", 10_383_307: "10.4 MB", 80_872_550_400: "80.9 GB"}
+    assert {size: size_text(size) for size in sizes} == sizes
+    spans = {0.03: "0 s", 59.9: "59 s", 502: "8 min 22 s", 7_260: "2 h 1 min", 180_000: "2 d 2 h"}
+    assert {span: span_text(span) for span in spans} == spans
 
 
 def test_character_that_a_terminal_obeys_or_hides_is_spelled_out_in_json_too(

@@ -101,6 +101,7 @@ def test_folder_that_somebody_has_open_is_refused(offline: Command, data: Path) 
         ran = offline("rebuild", str(data))
     assert ran.code == 1
     assert "code: cannot-open" in ran.stderr
+    assert "--url" in ran.stderr
     assert json.loads(offline("state", "digest", str(data)).stdout)["events"] == CLAIMS
 
 
@@ -139,6 +140,11 @@ def test_dead_letters_are_listed_even_when_they_have_stopped_the_fold(
     listed = offline.inside("state", "dead-letters", str(data))
     assert (listed.code, listed.line["seq"]) == (0, CLAIMS)
     assert "code: fold-stopped" in offline.inside("state", "digest", str(data)).stderr
+
+
+def test_folder_may_be_named_as_other_commands_name_it(offline: Command, data: Path) -> None:
+    assert offline.inside("state", "digest", "--data", str(data)).line["events"] == CLAIMS
+    assert offline.inside("log", "info", "--data", str(data)).line["count"] == CLAIMS
 
 
 def test_folder_may_be_named_by_the_environment(data: Path, tmp_path: Path) -> None:

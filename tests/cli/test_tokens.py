@@ -72,6 +72,12 @@ def test_what_makes_no_sense_is_refused_with_a_hint(offline: Command, arguments:
     assert ran.stderr
 
 
+def test_token_that_is_not_there_is_looked_for_in_the_list(offline: Command) -> None:
+    assert "episteme token list" in offline.inside("token", "revoke", "nobody").stderr
+    empty = offline.inside("token", "list")
+    assert (empty.code, empty.stdout, "episteme token create" in empty.stderr) == (3, "", True)
+
+
 def test_labels_are_shown_as_data(offline: Command) -> None:
     offline.inside("token", "create", "[red]x[/red] \u202egnp.exe")
     ran = offline.inside("token", "list", "-o", "table")

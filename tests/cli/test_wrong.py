@@ -210,6 +210,58 @@ def test_interrupt_ends_a_command_with_130(tmp_path: Path, server: Server) -> No
     assert (process.returncode, "Traceback" in said) == (130, False)
 
 
+def test_interrupt_of_any_command_says_so(tmp_path: Path) -> None:
+    program = """
+from episteme.cli.app import App
+from episteme.cli.running import run
+
+app = App()
+
+@app.command()
+def wait() -> None:
+    raise KeyboardInterrupt
+
+run(app)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(tmp_path), check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.split()) == (130, "", ["interrupted"])
+
+
+@pytest.mark.parametrize("command", ["epochs", "assertions", "escalations", "audit list", "history s p"])
+def test_list_of_nothing_says_so(alone: Command, tmp_path: Path, command: str) -> None:
+    with Node.open(tmp_path / "empty"):
+        pass
+    ran = alone.inside(*command.split(), "-o", "table", "--data", str(tmp_path / "empty"))
+    assert (ran.code, "nothing found" in ran.stderr) == (3, True)
+
+
+def test_csv_of_a_history_and_of_a_comparison_has_a_line_for_each_of_their_parts(alone: Command, data: Path) -> None:
+    for command, column in (("history", "seq"), ("compare", "lens.name")):
+        ran = alone.inside(command, "s", "says", "-o", "csv", "--data", str(data))
+        rows = list(csv.DictReader(io.StringIO(ran.stdout)))
+        assert len(rows) > 1
+        assert len({row[column] for row in rows}) == len(rows)
+
+
+def test_closed_stdout_is_no_fault_of_ours(tmp_path: Path, data: Path) -> None:
+    line = f"{sys.executable} -m episteme status --data {data} >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment(tmp_path), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_folder_that_cannot_be_made_is_told_by_its_own_name(alone: Command) -> None:
+    ran = alone.inside("serve", "--data", "/proc/nowhere/data", "--port", "0")
+    assert (ran.code, "code: cannot-open" in ran.stderr, "operator" in ran.stderr) == (1, True, False)
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_setting_that_is_not_there_is_told(alone: Command, command: str) -> None:
+    ran = alone.inside("config", command, "nosuch", "-o", "jsonl")
+    assert (ran.code, ran.stdout, "'nosuch'" in ran.stderr) == (3, "", True)
+
+
 def test_fault_of_ours_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     program = """
 from episteme.cli.app import App

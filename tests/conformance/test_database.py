@@ -16,6 +16,7 @@ from episteme.errors import (
     NotApplied,
     NotFound,
 )
+from episteme.gate import envelope_line
 from model import (
     AnyValue,
     BooleanValue,
@@ -268,6 +269,12 @@ def test_own_claim_can_be_voted_on_at_once(db: Database) -> None:
         claim = db.assert_("voted on at once", "is", number)
         receipt = db.vote(claim.hash, 1)
     assert db.query("voted on at once", "is", min_seq=receipt.seq).groups[0].votes == 1.0
+
+
+def test_ingest_takes_lines_as_text_too(db: Database) -> None:
+    line = envelope_line(signed(make_assertion(subject="as text")))
+    results = list(db.ingest([line.decode(), line, "no json", "\ud800", f"{line.decode()}\n"]))
+    assert [result.status for result in results] == ["accepted", "duplicate", "refused", "refused", "duplicate"]
 
 
 def test_ingest_keeps_the_order_of_what_it_is_given(db: Database) -> None:

@@ -6,10 +6,10 @@ States are made in this process, through the seam between the pair and its
 engines: a crash or an engine's error at a call, a full disk after which a commit
 is resumed, a commit of RocksDB whose log was cut in the middle of the last
 write, a commit of LMDB whose pages were written and whose meta page was not;
-while the map grows, while a checkpoint is made, while a redo is applied.  Kills are real: a process that commits is sent
-SIGKILL.  Each time the store must hold exactly the batches that it reports,
-all that were acknowledged among them, and so must every checkpoint that is
-under its name.  The suite runs a short version.
+while the map grows, while a checkpoint is made, while a redo is applied.  Kills
+are real: a process that commits is sent SIGKILL.  Each time the store must hold
+exactly the batches that it reports, all that were acknowledged among them, and
+so must every checkpoint that is under its name.  The suite runs a short version.
 """
 
 import argparse
@@ -138,7 +138,7 @@ class Run:
         self.acknowledged = position
 
     def _fault(self) -> Crash:
-        error = self.chance.choice([StoreFailed, StoreFull, StoreFull, Killed, Killed])
+        error = self.chance.choice([StoreFailed, StoreFull, Killed, Killed, Killed])
         return Crash(self.chance.choice(_CALLS), self.chance.choice(_WHENS), self.chance.choice([1, 1, 2, 3]), error)
 
     def _work(self, store: HybridStore) -> str:

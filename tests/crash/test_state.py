@@ -17,7 +17,7 @@ def quiet(_: str) -> None:
 
 def test_stores_that_are_cut_short_hold_exactly_what_they_report(tmp_path: Path) -> None:
     found = make_states(tmp_path, states=200, seed=7, report=quiet)
-    expected = ("one more than acknowledged", "log cut", "meta page lost", "copies", "StoreFailed at a call")
+    expected = ("one more than acknowledged", "log cut", "meta page lost", "copies", "StoreFailed at a call", "resumed")
     assert {name for name in expected if found[name] < 3} == set(), found
 
 

@@ -231,6 +231,16 @@ def test_what_a_killed_restore_left_goes_at_the_next(tmp_path: Path, data: Path)
     assert not (tmp_path / "new.unfinished").exists()
 
 
+@pytest.mark.parametrize(
+    "written", [b"", b"[" * 100_000, b'{"x":' * 100_000, b'{"database":"\xff"}', b" " * 1_000_000], ids=range(5)
+)
+def test_manifest_that_is_none_is_a_bad_copy(tmp_path: Path, data: Path, written: bytes) -> None:
+    back_up(data, tmp_path / "backup")
+    (tmp_path / "backup" / MANIFEST).write_bytes(written)
+    with pytest.raises(BadCopy):
+        read_manifest(tmp_path / "backup")
+
+
 def test_manifest_tells_when_and_of_what(tmp_path: Path, data: Path) -> None:
     manifest = back_up(data, tmp_path / "backup").manifest
     last = frames_in(data / LOG_FOLDER)[-1]

@@ -212,6 +212,8 @@ def test_failed_export_leaves_the_file_that_was_there(tmp_path: Path) -> None:
         ('{"seq":0,"time_ms":1,"event":{}}\n', "lines"),
         ('{"name":"a"}\n', "claims"),
         ('{"name":\n', "claims"),
+        ('{"name":' * 100_000, "claims"),
+        ('{"episteme_export":1,"x":' + "[" * 100_000, "claims"),
         ("a,b\n1,2\n", "csv"),
         ("", "csv"),
     ],

@@ -316,6 +316,7 @@ def test_admin_makes_lists_and_ends_tokens_and_the_server_heeds_it_at_once(guard
     [
         (b"", 400, "malformed"),
         (b"[]", 422, "invalid-field"),
+        (b'{"label": "\xff"}', 400, "malformed"),
         (b"{}", 422, "invalid-field"),
         (b'{"label": "", "scopes": ["read"]}', 422, "invalid-field"),
         (b'{"label": "a\\nb", "scopes": ["read"]}', 422, "invalid-parameter"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from episteme.config import ServerConfig
 from episteme.node import Node
+from episteme.server import edge
 from episteme.server.access import token_store
 from episteme.server.compression import accepted, compress, is_compressible
 from episteme.server.edge import SECURITY_HEADERS, Edge
@@ -338,6 +339,16 @@ def test_large_bodies_are_compressed_whole_on_a_thread_as_small_ones_are_in_plac
     headers = dict(sent[0]["headers"])
     assert (headers[b"content-encoding"], headers[b"content-length"]) == (b"zstd", str(len(sent[1]["body"])).encode())
     assert zstd.decompress(sent[1]["body"]) == b"x" * size
+
+
+def test_large_bodies_beyond_those_that_wait_to_be_compressed_go_out_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "_COMPRESSED_MAX", 0)
+    head = start((b"content-type", b"application/json"), (b"content-length", b"1000000"))
+    sent = sent_through(tmp_path, Stub(head, body(b"x" * 1_000_000)))
+    assert sent[1]["body"] == b"x" * 1_000_000
+    assert b"content-encoding" not in dict(sent[0]["headers"])
 
 
 def test_headers_that_an_application_keeps_for_its_next_answer_are_not_changed(tmp_path: Path) -> None:

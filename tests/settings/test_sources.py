@@ -66,6 +66,8 @@ def test_a_file_that_lies_elsewhere_may_name_the_data_folder_from_where_it_lies(
         ("port = [1]", "port is [1]; it takes a whole number"),
         ("port = 1\nport = 2", "is not TOML"),
         ("port = ", "is not TOML"),
+        ("port = " + "[" * 100_000, "is not TOML"),
+        ("idle_s_max = 0", "10ms or more"),
         ("operators = ['me']", "operators has 'me'"),
         ("[log]\nsegment_bytes = 0", "log.segment_bytes is 0"),
         ("[audit]\nsync_ms = 0", "audit.sync_ms is 0"),

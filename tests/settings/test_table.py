@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from math import ceil
 
 import msgspec
 import pytest
@@ -148,10 +149,16 @@ def test_any_text_is_a_value_in_range_or_refused(setting: Setting, given_text: s
 
 @given(data=st.data(), setting=st.sampled_from([one for one in SETTINGS.values() if one.kind in ("whole", "number")]))
 def test_a_number_is_read_as_it_is_shown(data: st.DataObject, setting: Setting) -> None:
-    number: float = data.draw(st.integers(int(setting.low), int(setting.high)))
+    number: float = data.draw(st.integers(ceil(setting.low), int(setting.high)))
     if setting.kind == "number":
         number = float(number)
     assert value_of(setting, shown_value(setting, number)) == number
+
+
+def test_least_that_is_named_is_taken() -> None:
+    assert value_of(SETTINGS["idle_s_max"], "10ms") == 0.01
+    with pytest.raises(ValueError, match="10ms or more"):
+        value_of(SETTINGS["idle_s_max"], "9ms")
 
 
 def test_every_setting_can_be_set_and_arrives_in_its_struct() -> None:
