@@ -257,4 +257,5 @@ def _raw_signatures(line: LogLine) -> tuple[Signature, ...]:
 
 
 def _not_canonical(line: LogLine, field: str, detail: str) -> InvalidField:
-    return InvalidField(f"seq {line.seq}: {field or 'the line'} {detail}", errors=(FieldProblem(f"/{field}" if field else "", detail),))
+    problem = FieldProblem(f"/{field}" if field else "", detail)
+    return InvalidField(f"seq {line.seq}: {field or 'the line'} {detail}", errors=(problem,))
