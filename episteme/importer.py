@@ -37,6 +37,7 @@ from model import (
 # What people type for "nothing", in lower case.
 SAYS_NOTHING = ("", "n/a", "not available", "null")
 
+_NO_FAULTS: Final = ("says nothing", "no event")
 _BOM: Final = b"\xef\xbb\xbf"
 _decode_object: Final = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
 _encode_envelope: Final = msgspec.json.Encoder().encode
@@ -65,6 +66,11 @@ class Skipped(Struct, frozen=True):
     line: int
     reason: str
     detail: str
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something of it is wrong; a row that says nothing, and a line of a log that is no event, are not."""
+        return self.reason not in _NO_FAULTS
 
 
 class Keyring:
@@ -133,18 +139,20 @@ def read_columns(path: Path) -> list[str]:
         raise InvalidParameter(f"{path}: {error}") from error
 
 
-def read_objects(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def read_objects(path: Path, skip: Callable[[Skipped], None]) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a file of JSON objects as rows, with their numbers; a number keeps its spelling.
 
-    A list or an object within one is its JSON; null and a column that is not there are empty.
-    Raises: InvalidParameter for a line that is no JSON object; OSError.
+    A list or an object within one is its JSON; null and a column that is not there are empty.  skip is told of a
+    line that is no JSON object.
+    Raises: OSError.
     """
     for number, line in numbered_lines(path):
         if line.strip():
             try:
                 found = _decode_object(line.removeprefix(_BOM))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise InvalidParameter(f"{path} line {number} is no JSON object: {error}") from error
+                skip(Skipped(number, "no JSON object", str(error)))
+                continue
             yield number, defaultdict(str, {name: _spelled(value) for name, value in found.items()})
 
 

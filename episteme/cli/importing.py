@@ -18,6 +18,7 @@ from episteme.importer import (
     SAYS_NOTHING,
     Keyring,
     Plan,
+    Skipped,
     check_columns,
     claims,
     events_in,
@@ -127,12 +128,16 @@ def _import_rows(file: Path, kind: FileKind, plan: Plan, key: str, target: _Targ
     if kind == "csv":
         check_columns(plan, read_columns(file))
     else:
-        check_columns(plan, next((list(row) for _, row in read_objects(file)), []))
+        check_columns(plan, next((list(row) for _, row in read_objects(file, lambda _: None)), []))
     keyring = Keyring(plan, lambda: signing_key(key))
     ingestion = Ingestion(file)
 
+    def unread(line: Skipped) -> None:
+        ingestion.report.rows += 1
+        ingestion.skip(line)
+
     def rows() -> Iterator[tuple[int, dict[str, str]]]:
-        for numbered in read_rows(file) if kind == "csv" else read_objects(file):
+        for numbered in read_rows(file) if kind == "csv" else read_objects(file, unread):
             ingestion.report.rows += 1
             yield numbered
 
@@ -196,7 +201,7 @@ def _finish(ingestion: Ingestion, target: _Target) -> None:
         if not isinstance(ingestion.failure, Refused):
             talk.print("it stopped there: run it again to go on, what is there already is told as duplicate")
         fail(ingestion.failure)
-    if report.refused:
+    if ingestion.is_partial:
         raise typer.Exit(EXIT_PARTLY)
 
 

@@ -60,8 +60,13 @@ class Ingestion:
         """Note a row that became no event."""
         for reason, count in summarize_skipped([skipped]).items():
             self._skipped_counts[reason] += count
-        if skipped.reason != "says nothing" and len(self._skipped) < _KEPT_MAX:
+        if skipped.is_fault and len(self._skipped) < _KEPT_MAX:
             self._skipped.append(skipped)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether lines are left that somebody must mend."""
+        return bool(self._skipped or self.report.refused)
 
     def run(self, db: Database, items: Iterator[Item], rows_max: int, *, ordered: bool) -> None:
         """Write the items, and wait until they can be read; an error ends it and is kept in failure.

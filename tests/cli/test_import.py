@@ -51,7 +51,7 @@ def test_rows_that_are_no_claims_are_listed_with_their_reasons(episteme: Command
         "--type",
         "number",
     )
-    assert ran.code == 0
+    assert ran.code == 7
     assert (ran.line["accepted"], ran.line["skipped"]) == (1, {"invalid value": 2, "says nothing: empty": 1})
     rejected = Path(episteme.folder / ran.line["rejected_file"]).read_text().splitlines()
     assert [json.loads(line)["line"] for line in rejected] == [3, 4]

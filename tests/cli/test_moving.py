@@ -306,3 +306,16 @@ def spoil_view(data: Path, subject: str) -> None:
     batch.put(view_key(subject, "p"), other)
     store.commit(batch)
     store.close()
+
+
+def test_lines_that_are_no_objects_are_put_beside_the_file_and_the_others_are_imported(
+    offline: Command, tmp_path: Path
+) -> None:
+    data = str(folder_of(tmp_path / "data"))
+    file = tmp_path / "claims.jsonl"
+    file.write_bytes(b'{"isbn":17,"price":2}\nnot json\n[1]\n{"isbn":"\xff"}\n{"isbn":18,"price":3}\n')
+    plan = ("--subject", "isbn:{isbn}", "--predicate", "price", "--object", "{price}", "--number")
+    ran = offline.inside("import", str(file), *plan, "--data", data)
+    assert (ran.code, ran.line["rows"], ran.line["accepted"]) == (7, 5, 2), ran.stderr
+    refused = [json.loads(line) for line in (tmp_path / "claims.jsonl.rejected").read_text().splitlines()]
+    assert [(one["line"], one["reason"]) for one in refused] == [(number, "no JSON object") for number in (2, 3, 4)]
