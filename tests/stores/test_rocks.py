@@ -122,7 +122,7 @@ def test_a_close_that_never_ends_is_left_behind_and_said(
 ) -> None:  # type: ignore[no-untyped-def]
     engine, leave = RocksEngine(tmp_path / "rocks", memory_bytes=MIB), threading.Event()
     monkeypatch.setattr("stores.engines.rocks.CLOSE_WAIT_S", 0.0)
-    monkeypatch.setattr("stores.engines.rocks._close", lambda db: leave.wait(WAIT_S))
+    monkeypatch.setattr("stores.engines.rocks._close", lambda *_: leave.wait(WAIT_S))
     engine.close()
     leave.set()
     assert "has not closed" in caplog.text

@@ -65,12 +65,15 @@ from pathlib import Path
 from tests.support.logs import open_log
 
 go, went = os.pipe()
+lives, alive = os.pipe()
 log = open_log(Path(sys.argv[1]))
 child = os.fork()
 if child == 0:
     os.close(went)
+    os.write(alive, b"x")  # until here it may not have run at all, and has what it was given
     os.read(go, 1)
     os._exit(0)
+os.read(lives, 1)
 log.close()
 open_log(Path(sys.argv[1])).close()
 os.close(went)
