@@ -9,21 +9,14 @@ from episteme.audit import AuditOptions
 from episteme.config import NodeConfig
 from episteme.gate import QuotaOptions
 from episteme.node import Node
-from tests.support.events import KEY_A, NOW_MS
+from tests.support.clocks import Clock
+from tests.support.events import KEY_A
 from tests.support.faulty_files import WAIT_S
 
 HOUR_MS = 3_600_000
 CONFIG = NodeConfig(
     quota=QuotaOptions(enabled=True, tokens_per_hour=10_000), audit=AuditOptions(enabled=True, linger_ms=0)
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_ms = NOW_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 @pytest.fixture

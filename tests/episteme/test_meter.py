@@ -21,20 +21,11 @@ from stores import (
     TrustRankWriter,
     window_of,
 )
+from tests.support.clocks import Clock
 from tests.support.events import FULL_EVENTS, KEY_A, KEY_B, NOW_MS
 
 ANN, BOB = KEY_A.agent, KEY_B.agent
 HOUR_MS = 3_600_000
-
-
-class Clock:
-    """Stands where it is put."""
-
-    def __init__(self) -> None:
-        self.now_ms = NOW_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 def new_state() -> Staging:

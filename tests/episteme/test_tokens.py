@@ -18,17 +18,10 @@ from hypothesis import strategies as st
 from episteme import tokens
 from episteme.errors import InvalidParameter, InvalidToken, KeyProblem, NotFound
 from episteme.tokens import TOKENS_FILE, TOKENS_MAX, NewToken, TokenStore
+from tests.support.clocks import Clock
 from tests.support.events import KEY_A, NOW_MS
 
 DAY_S = 86_400
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_ms = NOW_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 @pytest.fixture

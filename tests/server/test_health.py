@@ -10,18 +10,10 @@ from cortex import FoldStopped
 from episteme.config import NodeConfig
 from episteme.node import Node
 from tests.support.asgi import Edged, edged
+from tests.support.clocks import Clock
 from tests.support.envelopes import claim
-from tests.support.events import NOW_MS
 from tests.support.faulty_files import WAIT_S, FaultyFiles
 from tests.support.nodes import node_on
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_ms = NOW_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 @contextmanager
