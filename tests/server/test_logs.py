@@ -1,35 +1,29 @@
 """The log over HTTP: pages that move on, long polls, and a stream that goes on right where it broke off."""
 
-import asyncio
 import http.client
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import NamedTuple, Self
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from episteme.config import ServerConfig
-from episteme.loglines import LogLine, decode_line, frame_of
+from episteme.loglines import decode_line, frame_of
 from episteme.node import Node
 from episteme.server.access import token_store
-from episteme.server.app import Application
 from episteme.server.stream import EVENT_STREAM
-from model import SignedEvent, decode_envelope
 from tests.server.test_refusals import check_problem
 from tests.support.asgi import call_node
-from tests.support.envelopes import claim, vote_on
+from tests.support.envelopes import claim
 from tests.support.events import KEY_A, KEY_B
 from tests.support.faulty_files import WAIT_S, FaultyFiles
 from tests.support.http import Reply, call, connect
+from tests.support.log_pages import get, lines_of
 from tests.support.nodes import node_on
 from tests.support.servers import Server
-
-_SUBJECTS: Final = ("Semaglutide", "Sema", "Tesla", "Zürich")
 
 
 class Sent(NamedTuple):
@@ -98,31 +92,6 @@ def post(url: str, body: bytes) -> int:
 
 def log_end(server: Server) -> int:
     return int(call(server.url, "GET", "/livez").headers["episteme-seq"])
-
-
-def lines_of(reply: Reply) -> list[LogLine]:
-    assert reply.status == 200, reply.body
-    assert reply.headers["content-type"] == "application/x-ndjson"
-    return [decode_line(line) for line in reply.body.splitlines()]
-
-
-def event_of(body: bytes) -> SignedEvent:
-    return decode_envelope(body)
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Eight claims about four subjects, and a vote; nobody writes more."""
-    with node_on(tmp_path_factory.mktemp("log")) as opened:
-        for number in range(8):
-            opened.submit(event_of(claim(_SUBJECTS[number % 4], confidence=f"0.{number}1")))
-        voted = opened.tail(follow=False, subject="Tesla")
-        opened.submit(event_of(vote_on("Tesla", str(next(voted).hash), KEY_B, agent=KEY_B.agent_hex)))
-        yield opened
-
-
-def get(node: Node, query: str = "", **more: Any) -> Reply:
-    return call_node(node, "GET", f"/v1/log?{query}", **more)
 
 
 # Pages
@@ -336,141 +305,3 @@ def test_stream_ends_soon_after_its_token_has(tmp_path: Path) -> None:
         for stream in streams:
             stream.close()
         assert server.stop().code == 0
-
-
-# The stream without a socket: a reader whose every move is the test's
-
-
-class Reader:
-    """Takes what is sent, so many messages at a time; in a running loop."""
-
-    def __init__(self, application: Application, query: str, path: str = "/v1/log/tail") -> None:
-        self.taken: list[bytes] = []
-        self.offered = 0
-        self.sends = b""  # again and again
-        self.received = 0
-        self._allowed = asyncio.Semaphore(0)
-        self._gone = asyncio.Event()
-        self._news = asyncio.Condition()
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [],
-        }
-        self.task = asyncio.create_task(application(scope, self._receive, self._send))
-
-    async def take(self, count: int) -> bytes:
-        """Allow so many more messages, and wait for them; all that was taken."""
-        wanted = len(self.taken) + count
-        for _ in range(count):
-            self._allowed.release()
-        async with self._news, asyncio.timeout(WAIT_S):
-            await self._news.wait_for(lambda: len(self.taken) >= wanted)
-        return b"".join(self.taken)
-
-    async def leave(self) -> None:
-        self._gone.set()
-        await asyncio.wait_for(self.task, WAIT_S)
-
-    async def _receive(self) -> dict[str, Any]:
-        if self.sends:
-            await asyncio.sleep(0)
-            self.received += 1
-            return {"type": "http.request", "body": self.sends, "more_body": True}
-        await self._gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Any) -> None:
-        self.offered += 1
-        if message["type"] == "http.response.body":
-            await self._allowed.acquire()
-            self.taken.append(message["body"])
-            async with self._news:
-                self._news.notify_all()
-
-
-@contextmanager
-def application_of(node: Node, config: ServerConfig) -> Iterator[Application]:
-    application = Application(node, config)
-    try:
-        yield application
-    finally:
-        application.close()
-
-
-def test_nothing_is_read_for_a_reader_that_takes_nothing(node: Node) -> None:
-    async def work(application: Application) -> None:
-        reader = Reader(application, "after=-1")
-        await reader.take(1)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert reader.offered <= 3  # the start, what was taken, and one that waits
-        await reader.leave()
-
-    with application_of(node, ServerConfig()) as application:
-        asyncio.run(work(application))
-
-
-def test_stream_that_rests_says_so_and_how_far_it_looked(node: Node) -> None:
-    async def work(application: Application) -> bytes:
-        reader = Reader(application, "subject=nobody")
-        sent = await reader.take(4)
-        await reader.leave()
-        return sent
-
-    with application_of(node, ServerConfig(stream_idle_s=0.01)) as application:
-        sent = asyncio.run(work(application))
-    assert sent.startswith(b"retry: 1000\n\nid: 8\nevent: caught-up\n")
-    assert sent.endswith(b": still here\nid: 8\n\n" * 2)
-
-
-def test_stream_of_a_closed_log_ends_with_a_problem(tmp_path: Path) -> None:
-    async def work(application: Application, node: Node) -> bytes:
-        reader = Reader(application, "")
-        await reader.take(2)
-        await asyncio.to_thread(node.log.close)
-        sent = await reader.take(2)
-        await asyncio.wait_for(reader.task, WAIT_S)
-        return sent
-
-    with node_on(tmp_path) as node, application_of(node, ServerConfig()) as application:
-        sent = asyncio.run(work(application, node))
-    name, data = sent.removesuffix(b"\n\n").split(b"\n\n")[-1].split(b"\n")
-    assert name == b"event: problem"
-    assert json.loads(data.removeprefix(b"data: "))["code"] == "not-ready"
-
-
-def test_stream_of_a_reader_that_sends_without_end_ends(node: Node) -> None:
-    async def work(application: Application) -> None:
-        reader = Reader(application, "after=-1")
-        reader.sends = b"x" * 1024
-        await reader.take(1)
-        await asyncio.wait_for(reader.task, WAIT_S)
-        assert reader.received < 100
-
-    with application_of(node, ServerConfig()) as application:
-        asyncio.run(work(application))
-
-
-def test_streams_and_long_polls_have_a_bound_and_leave_their_place(node: Node) -> None:
-    config = ServerConfig(streams_max=1)
-
-    async def work(application: Application) -> None:
-        for _ in range(3):
-            reader = Reader(application, "after=-1")
-            await reader.take(1)
-            refused = Reader(application, "after=-1")
-            problem = json.loads(await refused.take(1))
-            assert (problem["code"], problem["status"]) == ("overloaded", 503)
-            await refused.leave()
-            polling = Reader(application, "after=5&wait=1s", path="/v1/escalations")
-            assert json.loads(await polling.take(1))["code"] == "overloaded"
-            await polling.leave()
-            await reader.leave()
-
-    with application_of(node, config) as application:
-        asyncio.run(work(application))
-    assert lines_of(get(node, "after=8&wait=1ms", config=config)) == []

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from cortex import Fold, Runner, RunnerOptions
 from keycodec import subject_postings_key, view_key, view_prefix, vote_count_key
-from stores import KV, DeadLetter, DeadLetterStore, Reader, Staging
+from stores import KV, DeadLetter, DeadLetterStore, MetaStore, Reader, Staging
 from tests.support.counting import decode_word, plus
 from tests.support.logs import LOG_ID, TIME_MS
 from tests.support.stores import ALL, entry, hash_hex
@@ -14,6 +14,7 @@ from wal import Log, LogOptions, MemoryLog
 Word = tuple[int, str]  # seq and word
 
 UNDECODABLE: Final = b"\xff"
+WORDS: Final = ("a", "b", "bad", "worse")
 QUICK: Final = RunnerOptions(commit_interval_s=0.0)
 LETTERS: Final = QUICK._replace(on_error="dead-letter")
 
@@ -93,6 +94,11 @@ def run_to_end(runner: Runner[Word]) -> list[int]:
     while size := runner.run_once():
         sizes.append(size)
     return sizes
+
+
+def cursor_of(store: KV) -> int:
+    with store.snapshot() as reader:
+        return MetaStore(reader).cursor()
 
 
 def letters_of(store: KV) -> list[DeadLetter]:

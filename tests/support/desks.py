@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cortex import (
     CommandOptions,
@@ -23,6 +23,7 @@ from wal import Log
 
 HALT = DeskOptions(commands=CommandOptions(wait_s=WAIT_S))
 DEAD_LETTER = HALT._replace(state=StateOptions(fold=RunnerOptions(on_error="dead-letter")))
+BY_HAND: Final = b'{"type":"task-created","v":1,"id":"by-hand","title":"appended by somebody else"}'
 
 
 class Clock:
