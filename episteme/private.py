@@ -70,9 +70,10 @@ def write_private(path: Path, data: bytes) -> None:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold off whoever else changes the file; its folder is made if it is missing.  Raises: KeyProblem."""
+    """Hold off whoever else changes the file; missing folders are made, for their owner alone.  Raises: KeyProblem."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (*reversed(path.parent.parents), path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)  # each of them: parents=True gives those above the usual mode
         handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise KeyProblem(f"{path} cannot be locked: {error.strerror}", hint=FILE_HINT) from error

@@ -48,6 +48,8 @@ def check_stored(stored: StoredAssertion) -> None:
 
 def check_line(line: LogLine) -> None:
     """An event of the log; a line of another kind has nothing to check.  Raises: VerificationFailed."""
+    if line.event is None and (line.hash is not None or line.signatures):
+        _fail("/event", f"position {line.seq} has a hash or signatures without the event", "is missing")
     if line.event is not None:
         check_event(line.event, line.hash or "", line.signatures)
 

@@ -10,7 +10,8 @@ import msgspec
 import typer
 
 from episteme.cli.flags import with_settings
-from episteme.cli.output import fail, shown_lines, talk
+from episteme.cli.output import fail, shown_lines
+from episteme.cli.serve_lines import Say, fail_as_json, say_to_logs, say_to_people
 from episteme.config import DEFAULT_DATA, NodeConfig, ServerConfig
 from episteme.errors import CannotOpen, EpistemeError
 from episteme.keys import Key, key_path
@@ -46,17 +47,24 @@ def serve(flags: Mapping[str, object], data: DataFolder = None, config: ConfigFi
     Every setting is a flag here, a variable of the environment (--port is EPISTEME_PORT) and a key of the file of
     settings, in that order of strength. `episteme config show` tells what is in force and where it was said.
     """
+    say = say_to_people
     try:
         settings = read_settings(environ=os.environ, flags=flags, data=data, file=config)
         server = settings.server()
+        say = say_to_logs if server.log_format == "json" else say_to_people
         settings.node()
-        _say_settings(settings)
+        _say_settings(settings, say)
         serve_folder(
-            settings.data, lambda: _node_config(settings), server, lambda node, url: _started(node, url, settings.data)
+            settings.data,
+            lambda: _node_config(settings, say),
+            server,
+            lambda node, url: _started(node, url, settings.data, say),
         )
     except EpistemeError as error:
+        if say is say_to_logs:
+            fail_as_json(error)
         fail(error)
-    talk.print("stopped: all that was acknowledged is on the disk")
+    say("stopped: all that was acknowledged is on the disk")
 
 
 def serve_folder(
@@ -68,57 +76,57 @@ def serve_folder(
     run(folder, configure, config, started)
 
 
-def _say_settings(settings: Settings) -> None:
+def _say_settings(settings: Settings, say: Say) -> None:
     for warning in settings.warnings:
-        talk.print(f"warning: {shown_lines(warning)}", style="yellow", markup=False)
+        say(shown_lines(warning), "warning")
     if settings.file is not None:
-        talk.print(f"settings of {settings.file}", markup=False)
+        say(f"settings of {settings.file}")
     if settings.data.exists() and not settings.data.is_dir():
         raise CannotOpen(f"{settings.data} is a file, not a data folder")
 
 
-def _node_config(settings: Settings) -> NodeConfig:
+def _node_config(settings: Settings, say: Say) -> NodeConfig:
     """What was said, with the folder's own key among the operators."""
     if not settings.data.exists():
-        talk.print(f"no data folder: creating {settings.data}", markup=False)
+        say(f"no data folder: creating {settings.data}")
         try:
             settings.data.mkdir(mode=0o700, parents=True)
         except OSError as error:
             raise cannot_open(settings.data, error) from error
     config = settings.node()
-    return msgspec.structs.replace(config, operators=(_operator(settings.data), *config.operators))
+    return msgspec.structs.replace(config, operators=(_operator(settings.data, say), *config.operators))
 
 
-def _operator(data: Path) -> str:
+def _operator(data: Path, say: Say) -> str:
     """The agent of the folder's operator key, which is made if it is missing."""
     folder = data / KEY_FOLDER
     key, made = Key.load_or_create(OPERATOR_NAME, folder)
     path = key_path(OPERATOR_NAME, folder)
-    talk.print(f"operator {key.agent_hex}, {'made now and kept' if made else 'its key is'} in {path}", markup=False)
+    say(f"operator {key.agent_hex}, {'made now and kept' if made else 'its key is'} in {path}")
     return key.agent_hex
 
 
-def _started(node: Node, url: str, data: Path) -> None:
-    _say_torn(node)
-    talk.print(f"database {node.database} · log at seq {node.end_seq} · folded to {node.applied_seq}", markup=False)
+def _started(node: Node, url: str, data: Path, say: Say) -> None:
+    _say_torn(node, say)
+    say(f"database {node.database} · log at seq {node.end_seq} · folded to {node.applied_seq}")
     from episteme.server.access import token_store
 
     if not token_store(data).has_active():
         make = f"episteme token create ops --scope admin --data {shlex.quote(str(data))}"
-        talk.print(f"no API tokens yet; calls that look after the server need one: {make}", markup=False)
-    talk.print(f"pages and OpenAPI document at {url}/docs", markup=False)
-    talk.print(f"listening on {url}", markup=False)
+        say(f"no API tokens yet; calls that look after the server need one: {make}")
+    say(f"pages and OpenAPI document at {url}/docs")
+    say(f"listening on {url}")
 
 
-def _say_torn(node: Node) -> None:
+def _say_torn(node: Node, say: Say) -> None:
     torn = node.log.torn_tail
     if torn is None:
         return
     count = torn.acknowledged_count
     what = f"{count} ACKNOWLEDGED EVENTS WERE IN IT, the disk lost or damaged them" if count else "never acknowledged"
     copy = f"; its bytes are kept in {torn.kept_in}" if torn.kept_in else ""
-    talk.print(
+    say(
         f"log: cut a torn tail of {torn.cut_bytes} bytes at {torn.path} byte {torn.offset} ({torn.reason}): "
         f"{what}{copy}",
-        markup=False,
+        "error" if count else "info",
     )

@@ -1,5 +1,6 @@
 """The folder, the disk beneath it and the process: owner, modes, fsync, space, open files."""
 
+import errno
 import os
 import resource
 import stat
@@ -14,6 +15,7 @@ from episteme.space import Space, room_of
 from wal import Files, wall_ms
 
 KEYS: Final = "keys"
+_NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
 _PROBE: Final = "doctor-fsync.tmp"
 _PROBE_COUNT: Final = 25
 _PROBE_BYTES: Final = 4096
@@ -67,6 +69,27 @@ def secrets(folder: Path) -> Check:
 
 def fsync(folder: Path) -> Check:
     """How long the disk takes to say that something is on it: one that says so at once does not tell the truth."""
+    try:
+        times_s = _fsync_times_s(folder)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        return skipped("fsync", "there is no room to try it: see space", "make room, then look again")
+    median_s = statistics.median(times_s)
+    told = f"median {median_s * 1000:.2f} ms of {_PROBE_COUNT}"
+    if median_s < _FSYNC_S_MIN:
+        return warn(
+            "fsync",
+            f"{told}: too quick to be true; the disk, or what stands for one, answers before it has written",
+            "keep the folder on a disk that honours fsync (not tmpfs); mind caches without a battery",
+        )
+    if median_s > _FSYNC_S_SLOW:
+        return warn("fsync", f"{told}: every acknowledged write waits so long", "use a quicker disk")
+    return ok("fsync", told)
+
+
+def _fsync_times_s(folder: Path) -> list[float]:
+    """What each of some small writes waits for the disk, in seconds; they leave nothing."""
     files, path = Files(), folder / _PROBE
     times_s = []
     handle = files.create(path)
@@ -79,17 +102,7 @@ def fsync(folder: Path) -> Check:
     finally:
         files.close(handle)
         files.remove_if_there(path)
-    median_s = statistics.median(times_s)
-    told = f"median {median_s * 1000:.2f} ms of {_PROBE_COUNT}"
-    if median_s < _FSYNC_S_MIN:
-        return warn(
-            "fsync",
-            f"{told}: too quick to be true; the disk, or what stands for one, answers before it has written",
-            "keep the folder on a disk that honours fsync (not tmpfs); mind caches without a battery",
-        )
-    if median_s > _FSYNC_S_SLOW:
-        return warn("fsync", f"{told}: every acknowledged write waits so long", "use a quicker disk")
-    return ok("fsync", told)
+    return times_s
 
 
 def space(patient: Patient) -> Check:

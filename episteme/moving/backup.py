@@ -125,7 +125,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         if (folder / FRAMES).is_dir():
             raise BadCopy(f"{folder} is a backup that was never finished: run `episteme backup` once more")
-        raise CannotOpen(f"{folder} is no backup: it has no {MANIFEST}")
+        raise CannotOpen(f"{folder} is no backup: it has no {MANIFEST}", hint="Name the folder of a backup.")
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -6,6 +6,7 @@ Source: docs/security.md.
 """
 
 import os
+import shlex
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
@@ -55,7 +56,9 @@ def check_address(address: str, folder: Path, config: ServerConfig) -> None:
     why = "its setting tokens_required is off" if has_tokens else "there are no API tokens"
     raise CannotOpen(
         f"{address} is not a loopback address, and {why}: whoever reaches it could read everything and write; "
-        f"make a token with `episteme token create --data {folder}`, or say --public if that is meant"
+        f"make a token with `episteme token create ops --data {shlex.quote(str(folder))}`, or say --public if that is "
+        "meant",
+        hint="Make a token first, or listen on 127.0.0.1, which needs none.",
     )
 
 

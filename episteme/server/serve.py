@@ -48,6 +48,8 @@ def serve(
     Raises: CannotOpen; Damaged.
     """
     journal.set_up(config)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and not os.isatty(_STDERR):
+        signal.signal(signal.SIGHUP, _say_hangup)  # opening may take minutes
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     config = msgspec.structs.replace(config, connections_max=connections_max(config.connections_max))
     listener = listen(config, folder)
@@ -111,12 +113,17 @@ class Server(uvicorn.Server):
         self._guards.give_up()
         self.force_exit = True
 
+    def stop_early(self, _number: int, _frame: FrameType | None) -> None:
+        """In a signal handler: end as soon as it has started; after that uvicorn has seen to it."""
+        if not self.started:
+            self.should_exit = True
+
     def hang_up(self, _number: int, frame: FrameType | None) -> None:
         """In a signal handler: the terminal is gone, which ends what was started in one; a service has none."""
         if os.isatty(_STDERR):
             self.handle_exit(signal.SIGTERM, frame)
         else:
-            _LOGGER.warning("SIGHUP: there is nothing to load anew; settings are read at the start")
+            _say_hangup(_number, frame)
 
     async def _keep_telling(self) -> None:
         """As long as the event loop turns, twice in each time that the service manager grants."""
@@ -167,7 +174,7 @@ def _run(
     # uvicorn drains on these signals, then raises them again for the handlers that stood before:
     # ours let the process go on, so that the node is closed and the exit code is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave_to_uvicorn)
+        signal.signal(number, server.stop_early)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
         signal.signal(signal.SIGHUP, server.hang_up)
     try:
@@ -183,5 +190,5 @@ def _with_quotas(node_config: NodeConfig, config: ServerConfig, listener: socket
     return msgspec.structs.replace(node_config, quota=node_config.quota._replace(enabled=enabled))
 
 
-def _leave_to_uvicorn(_number: int, _frame: FrameType | None) -> None:
-    """Nothing: see _run."""
+def _say_hangup(_number: int, _frame: FrameType | None) -> None:
+    _LOGGER.warning("SIGHUP: there is nothing to load anew; settings are read at the start")

@@ -29,6 +29,11 @@ def test_running_server_takes_a_token_as_soon_as_it_is_made_and_refuses_it_as_so
     assert (reply.status, reply.json()["code"]) == (401, "invalid-token")
 
 
+def test_first_token_makes_a_folder_that_only_its_owner_can_read(offline: Command, tmp_path: Path) -> None:
+    assert offline.inside("token", "create", "ops").code == 0
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
 def test_token_is_printed_once_and_never_again(offline: Command, tmp_path: Path) -> None:
     ran = offline.inside("token", "create", "grafana", "--expires-days", "90", "--agent", did_of(KEY_A.agent))
     token, record = ran.line["token"], ran.line["record"]

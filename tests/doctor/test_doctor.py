@@ -1,5 +1,7 @@
 """The doctor finds nothing wrong with a sound database, and each thing that is wrong by name."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +139,18 @@ def test_fsync_that_costs_nothing_is_not_believed(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(folder_module, "_FSYNC_S_MIN", 0.0)
     monkeypatch.setattr(folder_module, "_FSYNC_S_SLOW", 0.0)
     assert fsync(tmp_path).level == "warn"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_leaves_no_room_to_measure_fsync_and_that_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("wal.files.os.pwrite", no_room)
+    found = fsync(tmp_path)
+    assert (found.level, "room" in found.detail) == ("skipped", True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -146,6 +146,9 @@ def test_what_is_genuine_passes(event: Event) -> None:
     check_line(LogLine(seq=1, time_ms=1, lost="torn", flags=("lost",)))
     with pytest.raises(VerificationFailed):
         check_line(msgspec.structs.replace(line, hash=None))
+    for without in (line, msgspec.structs.replace(line, hash=None), msgspec.structs.replace(line, signatures=())):
+        with pytest.raises(VerificationFailed, match="without the event"):
+            check_line(msgspec.structs.replace(without, event=None))
 
 
 def test_event_that_nobody_signed_or_not_its_agent_is_found() -> None:

@@ -198,6 +198,8 @@ def test_address_that_others_reach_is_refused_while_nobody_would_be_asked_for_a_
     with pytest.raises(CannotOpen, match="episteme token create") as caught:
         check_address(PUBLIC, tmp_path, ServerConfig())
     assert "--public" in caught.value.detail
+    assert f"episteme token create ops --data {tmp_path}" in caught.value.detail, "a command that can be typed"
+    assert "Stop the process" not in caught.value.hint
     made = token_store(tmp_path).create("one", ["read"])
     check_address(PUBLIC, tmp_path, ServerConfig())
     check_address("::", tmp_path, ServerConfig())

@@ -1,8 +1,11 @@
 """The process: what it tells a service manager, what it does at signals, and what of a request is left when it dies."""
 
 import http.client
+import json
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +19,7 @@ from tests.support.dying_server import DEADLY
 from tests.support.envelopes import claim
 from tests.support.guarded import Wire
 from tests.support.http import call, connect, exchange, log_seq
-from tests.support.servers import Server
+from tests.support.servers import WAIT_S, Server
 from tests.support.service_manager import Listener
 
 
@@ -57,6 +60,27 @@ def test_draining_server_is_not_ready_ends_who_waits_and_answers_a_request_that_
         with pytest.raises(ConnectionRefusedError):
             Wire(server.port)
         assert server.wait().code == 0
+
+
+def test_every_line_of_a_server_that_logs_json_is_json_from_the_first_to_the_last(tmp_path: Path) -> None:
+    with Listener() as listener:
+        environ = {"NOTIFY_SOCKET": listener.address, "EPISTEME_LOG_FORMAT": "json"}
+        with Server(tmp_path / "data", environ=environ) as server:
+            listener.wait_for("READY=1")
+            output = server.stop().output
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert {(line["level"], line["logger"]) for line in lines} == {("info", "episteme.serve")}
+    assert any(line["message"].startswith("listening on http://127.0.0.1:") for line in lines)
+    assert lines[-1]["message"].startswith("stopped")
+
+
+def test_server_that_logs_json_says_as_json_why_it_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a folder")
+    ended = Server(tmp_path / "data", environ={"EPISTEME_LOG_FORMAT": "json"}).wait()
+    line = json.loads(ended.output)
+    assert (ended.code, line["level"], line["logger"]) == (1, "error", "episteme.serve")
+    assert "is a file" in line["message"]
+    assert "cannot-open" in line["message"]
 
 
 def test_stop_cuts_no_request_that_was_taken(tmp_path: Path) -> None:
@@ -107,6 +131,37 @@ def test_hangup_is_said_and_does_no_harm(tmp_path: Path) -> None:
         ended = server.stop()
     assert ended.code == 0
     assert "SIGHUP" in ended.output
+
+
+EARLY = """
+import signal, sys
+from pathlib import Path
+from episteme.config import NodeConfig, ServerConfig
+from episteme.server import serve
+
+def configure():
+    signal.raise_signal(signal.SIGHUP)
+    return NodeConfig()
+
+class Stopped(serve.Server):
+    def run(self, sockets):
+        signal.raise_signal(signal.SIGTERM)
+        super().run(sockets)
+
+serve.Server = Stopped
+serve.serve(Path(sys.argv[1]), configure, ServerConfig(port=0), lambda node, url: print("listening"))
+"""
+
+
+def test_signals_before_the_server_takes_connections_are_heeded_as_afterwards(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", EARLY, str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert (ended.returncode, "SIGHUP" in ended.stderr) == (0, True), ended.stderr
 
 
 def test_kill_between_the_fsync_and_the_answer_then_a_retry_finds_the_same_hash_and_position(tmp_path: Path) -> None:
