@@ -6,6 +6,7 @@ and has answered once, a stop when the process has ended.
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Final, NamedTuple, Self
 from tests.support.http import call
 
 WAIT_S: Final = 10.0  # no test waits that long unless it fails
-LISTENING: Final = "listening on "
+LISTENING: Final = re.compile(r"listening on (http://[^\s\"]+)")  # a line for people, or in one of JSON
 
 
 class Ended(NamedTuple):
@@ -133,8 +134,8 @@ class Server:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._said.append(line)
-            if line.startswith(LISTENING):
-                self._listening.put(line.removeprefix(LISTENING).strip())
+            if found := LISTENING.search(line):
+                self._listening.put(found[1])
         self._listening.put("")
 
 
