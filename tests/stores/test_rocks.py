@@ -57,6 +57,14 @@ def test_memory_stays_within_its_bound_while_more_is_written_and_read(tmp_path: 
     assert grown_kib < (MEMORY_MIB + BESIDE_MIB) * 1024
 
 
+def size_of(path: Path) -> int:
+    """Of a file that RocksDB may remove at any time."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def test_log_that_an_opening_reads_again_is_bounded(tmp_path: Path) -> None:
     engine = RocksEngine(tmp_path, memory_bytes=4 * MIB)
     generator = random.Random(1)
@@ -66,7 +74,7 @@ def test_log_that_an_opening_reads_again_is_bounded(tmp_path: Path) -> None:
         for _ in range(1000):
             batch.put(generator.randbytes(16), generator.randbytes(400))
         engine.commit(batch)
-        longest = max(longest, sum(path.stat().st_size for path in tmp_path.glob("*.log")))
+        longest = max(longest, sum(map(size_of, tmp_path.glob("*.log"))))
     engine.close()
     assert longest < 8 * MIB
 
