@@ -57,6 +57,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Four digits of exponent reach beyond every double; more would only be a way to write 0 or to stall a
 # reader that takes the number at its word.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,63})(?:\.[0-9]{1,63})?").fullmatch  # as most are: finite as it stands
 
 
 @lru_cache(maxsize=4096)  # confidences and weights repeat
@@ -124,6 +125,8 @@ def check_number(field: str, text: str) -> None:
 
     Raises: FieldRule.
     """
+    if _PLAIN_NUMBER(text):
+        return
     if len(text) > NUMBER_CHARS_MAX:
         raise FieldRule(field, f"has {len(text)} characters; a number has at most {NUMBER_CHARS_MAX}")
     if not _NUMBER.fullmatch(text):
