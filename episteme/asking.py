@@ -42,7 +42,7 @@ from episteme.reading import (
     resolve_full,
 )
 from keycodec import KeyCodecError, pack_key, rulings_key, view_key
-from stores import AssertionStore, Reader, StoreError, StoreFull
+from stores import AssertionStore, Reader, Snapshot, StoreError, StoreFull
 from wal import FileLog
 
 TURNS_DEFAULT: Final = 100
@@ -93,7 +93,7 @@ class Asking:
             return None
         now_ms = self.clock_ms()
         with self.reading() as reader:
-            found = ask_view(reader, question, now_ms, self._past)
+            found = ask_view(reader, question, now_ms, reader.position - 1)
             answer = None if found is None else make_answer(reader, question, found)
         return None if answer is None else self._audited(question, answer, agent, now_ms)
 
@@ -233,7 +233,7 @@ class Asking:
             raise translate(error) from error
 
     @contextmanager
-    def reading(self) -> Iterator[Reader]:
+    def reading(self) -> Iterator[Snapshot]:
         """The newest state; what goes wrong with it is told as an EpistemeError."""
         try:
             with self.state.snapshot() as snapshot:

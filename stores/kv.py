@@ -25,7 +25,7 @@ class RowReader(Protocol):
         """The value, or None."""
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The values in the order of the keys, which are all of one family."""
+        """The values in the order of the keys, which are all of families of one engine."""
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """Rows under prefix in key order, at most count_max; after is an exclusive start, to resume a page."""

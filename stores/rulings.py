@@ -35,6 +35,11 @@ NO_RULINGS: Final = Rulings(-1, -1, -1, -1, -1, -1, -1)
 _CODEC: Final = RecordCodec(Rulings, version=1)
 
 
+def decode_rulings(data: bytes | None) -> Rulings:
+    """The row as it is stored; None: there is none yet."""
+    return NO_RULINGS if data is None else _CODEC.decode(data)
+
+
 class RulingsStore:
     """Reads the one row."""
 
@@ -43,8 +48,7 @@ class RulingsStore:
 
     def get(self) -> Rulings:
         """The positions by kind."""
-        data = self._reader.get(rulings_key())
-        return NO_RULINGS if data is None else _CODEC.decode(data)
+        return decode_rulings(self._reader.get(rulings_key()))
 
 
 class RulingsWriter(RulingsStore):

@@ -10,11 +10,12 @@ from typing import Final, Literal
 
 from msgspec import Raw, Struct
 
-from keycodec import view_key
+from keycodec import rulings_key, view_key
 from model import AnyValue
 from stores.assertion import AssertionRow, decode_assertion
 from stores.kv import Reader
 from stores.records import RecordCodec
+from stores.rulings import Rulings, decode_rulings
 from stores.staging import Staging
 
 Status = Literal["unanimous", "agreed", "contested", "none"]
@@ -128,6 +129,7 @@ class StoredView(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     ground: ViewGround
 
 
+_RULINGS_KEY: Final = rulings_key()
 _RAW: Final = RecordCodec(RawView, version=3)
 _STORED: Final = RecordCodec(StoredView, version=3)
 
@@ -141,11 +143,12 @@ class ViewStore:
     def get(self, subject: str, predicate: str) -> ViewRow | None:
         """The pair's view."""
         data = self._reader.get(view_key(subject, predicate))
-        if data is None:
-            return None
-        view = _STORED.decode(data)
-        winner = None if view.winner is None else decode_assertion(view.winner)
-        return ViewRow(view.resolution, view.groups_count, winner, view.seq, view.time, view.ground)
+        return None if data is None else _decode(data)
+
+    def get_ruled(self, subject: str, predicate: str) -> tuple[ViewRow | None, Rulings]:
+        """The pair's view, and what says whether it is still exact, in one look."""
+        view, rulings = self._reader.get_many((view_key(subject, predicate), _RULINGS_KEY))
+        return None if view is None else _decode(view), decode_rulings(rulings)
 
 
 class ViewWriter(ViewStore):
@@ -163,3 +166,9 @@ class ViewWriter(ViewStore):
     def delete(self, subject: str, predicate: str) -> None:
         """Let the pair have no view."""
         self._staging.delete(view_key(subject, predicate))
+
+
+def _decode(data: bytes) -> ViewRow:
+    view = _STORED.decode(data)
+    winner = None if view.winner is None else decode_assertion(view.winner)
+    return ViewRow(view.resolution, view.groups_count, winner, view.seq, view.time, view.ground)

@@ -48,9 +48,13 @@ def make_audit(
 
 def _contributions(answer: Answer, count_max: int) -> tuple[bytes, tuple[tuple[float, int], ...]]:
     """The hashes of the answer's assertions by value, in its order; each value's share and how many say it."""
-    hashes: list[str] = []
+    parts = _parts(answer)
+    hashes = [one for _, listed in parts for one in listed]
+    if len(hashes) <= count_max:  # as nearly always
+        return bytes.fromhex("".join(hashes)), tuple([(weight, len(listed)) for weight, listed in parts if listed])
+    hashes = []
     shares: list[tuple[float, int]] = []
-    for weight, listed in _parts(answer):
+    for weight, listed in parts:
         if len(hashes) + len(listed) > count_max:
             listed = listed[: count_max - len(hashes)]
         if listed:

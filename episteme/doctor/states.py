@@ -16,7 +16,7 @@ from episteme.doctor.patient import Folded, Patient
 from episteme.errors import public_detail, translate
 from episteme.moving.copying import OnProgress
 from episteme.moving.folding import fold_log
-from episteme.reading import Question, compute_view, default_lens
+from episteme.reading import Question, compute_view
 from episteme.reading.views import view_of
 from model import FRAME_KIND_EVENT, Assertion, ModelError, Vote, decode_record
 from stores import AssertionStore, DeadLetterStore, EventStore, MetaStore, Reader, Tally, VoteStore, state_digest
@@ -92,8 +92,7 @@ def views(reader: Reader, sample: Sequence[Frame]) -> Check:
     checked = large = 0
     for subject, predicate in _pairs(sample):
         question = Question(subject=subject, predicate=predicate)
-        lens = default_lens(reader, question, None)
-        seen = view_of(reader, question, lens)
+        seen = view_of(reader, question)
         if seen is None:
             continue  # it is not used either: the claims are read
         row = seen.row

@@ -65,13 +65,13 @@ def make_stored(digest: bytes, row: AssertionRow) -> StoredAssertion:
 def make_group(group: GroupRow) -> AnswerGroup:
     """One value of an answer."""
     return AnswerGroup(
-        value=group.value,
-        share=group.share,
-        support=group.support,
-        best_tier=group.best_tier,
-        votes=group.votes_micros / MICROS,
-        hashes=[digest.hex() for digest in group.hashes],
-        hashes_count=group.hashes_count,
+        group.value,
+        group.share,
+        group.support,
+        group.best_tier,
+        group.votes_micros / MICROS,
+        [digest.hex() for digest in group.hashes],
+        group.hashes_count,
     )
 
 

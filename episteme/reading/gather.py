@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct
 
 from episteme.decay import Decay
 from episteme.errors import TooManyCandidates
-from episteme.lenses import PLAIN, Candidate, Comparison, Signer, make_candidate
+from episteme.lenses import DEFAULT_LENS, LENSES, PLAIN, Candidate, Comparison, Lens, Signer, make_candidate
 from episteme.reading.question import Moment
 from episteme.standing import trusts_at
 from model import TIER_BY_SOURCE_CLASS, to_micros
@@ -157,6 +157,16 @@ def same_subjects(reader: Reader, subject: str, at: int | None, rulings: Rulings
 def rule_of(reader: Reader, predicate: str, at: int | None, rulings: Rulings) -> PredicateRow | None:
     """How a predicate's values are compared, if that is declared."""
     return None if rulings.predicate < 0 else PredicateStore(reader).as_of(predicate, at)
+
+
+def lens_by(rule: PredicateRow | None) -> Lens:
+    """The lens of who names none: that of the predicate, else the database's.
+
+    A rule may name a lens that this program does not know, or one that decides no pair: it is as if it named none.
+    """
+    named = None if rule is None else rule.event.default_lens
+    lens = LENSES.get(named) if isinstance(named, str) else None
+    return LENSES[DEFAULT_LENS] if lens is None or not lens.takes_predicate else lens
 
 
 def comparison_of(rule: PredicateRow | None) -> Comparison:

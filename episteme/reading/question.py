@@ -86,10 +86,11 @@ class Moment(Struct, frozen=True):
 
 def as_parameters(question: Question) -> dict[str, str]:
     """A question as the parameters that ask it, for those who keep questions; what is left at its default is absent."""
+    always = {"subject": question.subject, "predicate": question.predicate, "lens": question.lens}
+    if question.fits_view:  # which has all else at its default
+        return {name: value for name, value in always.items() if value is not None}
     found = {
-        "subject": question.subject,
-        "predicate": question.predicate,
-        "lens": question.lens,
+        **always,
         **dict(question.params),
         "source_class": ",".join(question.source_class) or None,
         "lifecycle": ",".join(question.lifecycle) or None,

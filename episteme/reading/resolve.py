@@ -16,8 +16,6 @@ from episteme.decay import Decay
 from episteme.errors import AsOfBeyond, FieldProblem, InvalidParameter, NotFound
 from episteme.lenses import (
     CONSTRAINT_PREDICATES,
-    DEFAULT_LENS,
-    LENSES,
     Candidate,
     Finding,
     Lens,
@@ -26,7 +24,7 @@ from episteme.lenses import (
     make_terms,
 )
 from episteme.reading.admit import Admitted, Hidden, admit, find_hidden
-from episteme.reading.gather import Pool, Sight, gather, rule_of
+from episteme.reading.gather import Pool, Sight, gather, lens_by, rule_of
 from episteme.reading.question import CANDIDATES_MAX, AsOf, Moment, Question
 from episteme.reading.views import Seen, view_of
 from episteme.reading.warnings import warnings_of
@@ -45,6 +43,7 @@ from stores import (
 from wal import wall_ms
 
 _TIME: Final = struct.Struct("<Q")
+_NO_TERMS: Final = Terms()
 
 
 class PastClock(Struct, frozen=True):
@@ -80,7 +79,7 @@ def ask(reader: Reader, question: Question, now_ms: int, past: PastClock) -> Res
     now_ms: milliseconds since 1970, from which ages are counted.
     Raises: UnknownLens; InvalidParameter; AsOfBeyond; NotFound for a pack; TooManyCandidates.
     """
-    seen = ask_view(reader, question, now_ms, past)
+    seen = ask_view(reader, question, now_ms, MetaStore(reader).cursor() - 1)
     if seen is not None:
         return seen
     moment = moment_of(reader, question.as_of, now_ms, past)
@@ -88,29 +87,23 @@ def ask(reader: Reader, question: Question, now_ms: int, past: PastClock) -> Res
     return resolve_full(reader, lens, question, moment)
 
 
-def ask_view(reader: Reader, question: Question, now_ms: int, past: PastClock) -> Resolved | None:
+def ask_view(reader: Reader, question: Question, now_ms: int, newest: int) -> Resolved | None:
     """As ask, if the pair's view is the exact answer; else None, for the price of a few gets.
 
+    newest: the last event that the reader has folded.
     Raises: UnknownLens.
     """
     if not question.fits_view:
         return None
-    lens = default_lens(reader, question, None) if question.lens is None else lens_named(question.lens)
-    seen = view_of(reader, question, lens)
-    return None if seen is None else _from_view(seen, lens, question, moment_of(reader, None, now_ms, past))
+    seen = view_of(reader, question)
+    return None if seen is None else _from_view(seen, question, _moment_of_view(seen.row, now_ms, newest))
 
 
 def default_lens(reader: Reader, question: Question, at: int | None) -> Lens:
-    """The lens of a question that names none: that of the predicate, else the database's.
-
-    A rule may name a lens that this program does not know, or one that decides no pair: it is as if it named none.
-    """
-    lens = None
-    if question.predicate is not None:
-        rule = rule_of(reader, question.predicate, at, RulingsStore(reader).get())
-        if rule is not None and isinstance(rule.event.default_lens, str):
-            lens = LENSES.get(rule.event.default_lens)
-    return LENSES[DEFAULT_LENS] if lens is None or not lens.takes_predicate else lens
+    """The lens of a question that names none, as of a position."""
+    if question.predicate is None:
+        return lens_by(None)
+    return lens_by(rule_of(reader, question.predicate, at, RulingsStore(reader).get()))
 
 
 def moment_of(reader: Reader, as_of: AsOf | None, now_ms: int, past: PastClock) -> Moment:
@@ -222,6 +215,8 @@ def winning_row(
 def cut(resolution: Resolution, limit: int) -> Resolution:
     """At most limit groups, and at most limit hashes in all of them together, first groups first."""
     left = limit
+    if len(resolution.groups) <= limit and sum([len(group.hashes) for group in resolution.groups]) <= limit:
+        return resolution
     groups = []
     for group in resolution.groups[:limit]:
         hashes = group.hashes[:left]
@@ -243,11 +238,16 @@ def compute_view(reader: Reader, subject: str, predicate: str, seq: int, time: i
     return ViewRow(resolution, found.groups_count, found.winner, seq, time, ViewGround())
 
 
-def _from_view(seen: Seen, lens: Lens, question: Question, moment: Moment) -> Resolved:
+def _moment_of_view(row: ViewRow, now_ms: int, newest: int) -> Moment:
+    """The newest position, at the time of the pair's last event: a view judges no trust, which alone drifts on."""
+    return Moment(None, newest, wall_ms(row.time), now_ms)
+
+
+def _from_view(seen: Seen, question: Question, moment: Moment) -> Resolved:
     row = seen.row
     return Resolved(
-        lens=lens,
-        terms=Terms(),
+        lens=seen.lens,
+        terms=_NO_TERMS,
         finding=Finding(row.resolution),
         groups_count=row.groups_count,
         winner=row.winner,

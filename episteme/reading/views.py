@@ -9,8 +9,8 @@ Source: docs/lenses.md, "How the ready answer is kept".
 
 from typing import NamedTuple
 
-from episteme.lenses import Lens
-from episteme.reading.gather import comparison_of, rule_of
+from episteme.lenses import Lens, lens_named
+from episteme.reading.gather import comparison_of, lens_by, rule_of
 from episteme.reading.question import Question
 from stores import (
     AliasStore,
@@ -18,7 +18,6 @@ from stores import (
     PredicateRow,
     Reader,
     Rulings,
-    RulingsStore,
     SourceStore,
     ViewRow,
     ViewStore,
@@ -26,24 +25,32 @@ from stores import (
 
 
 class Seen(NamedTuple):
-    """A view that is exact, and whether its predicate has many values."""
+    """A view that is exact, the lens it was made under, and whether its predicate has many values."""
 
     row: ViewRow
+    lens: Lens
     is_many: bool
 
 
-def view_of(reader: Reader, question: Question, lens: Lens) -> Seen | None:
-    """The pair's view, if a full read under this lens would give the same; None: read the claims."""
-    if question.predicate is None or lens.uses_trust:
+def view_of(reader: Reader, question: Question) -> Seen | None:
+    """The pair's view, if a full read would give the same; None: read the claims.
+
+    Raises: UnknownLens.
+    """
+    predicate = question.predicate
+    if predicate is None:
         return None
-    row = ViewStore(reader).get(question.subject, question.predicate)
-    if row is None or (row.resolution.lens, row.resolution.lens_version) != (lens.name, lens.version):
+    row, rulings = ViewStore(reader).get_ruled(question.subject, predicate)
+    if row is None:
         return None
-    rulings = RulingsStore(reader).get()
-    rule = rule_of(reader, question.predicate, None, rulings)
+    rule = rule_of(reader, predicate, None, rulings)
+    lens = lens_by(rule) if question.lens is None else lens_named(question.lens)
+    made = row.resolution
+    if lens.uses_trust or made.lens != lens.name or made.lens_version != lens.version:
+        return None
     if not _has_same_rule(row, rule) or not _is_exact(reader, question, row, rulings):
         return None
-    return Seen(row, comparison_of(rule).many)
+    return Seen(row, lens, comparison_of(rule).many)
 
 
 def _is_exact(reader: Reader, question: Question, row: ViewRow, rulings: Rulings) -> bool:

@@ -67,7 +67,8 @@ class Views:
     def hold(self) -> View:
         """The newest view, to be released; waits while there is none.  Raises: what end or close was told."""
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._end is not None)
+            if self._newest is None:
+                self._changed.wait_for(lambda: self._newest is not None or self._end is not None)
             if self._newest is None:
                 assert self._end is not None
                 raise type(self._end)(*self._end.args)  # a new one: each carries its own way here
@@ -78,6 +79,8 @@ class Views:
         """Give a view back."""
         with self._changed:
             view.readers -= 1
+            if view.readers or view is self._newest:
+                return
         self._close_if_idle(view)
 
     def withdraw(self, wait_s: float) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from episteme.folds.view import FULL_CLAIMS_MAX, REVOKED_MAX, SMALL_COUNT_MAX
 from episteme.reading import PastClock, Question, Resolved, ask_view, default_lens, make_answer, moment_of, resolve_full
-from stores import MemoryEngine, Reader, state_digest
+from stores import MemoryEngine, MetaStore, Reader, state_digest
 from tests.folds.pair_histories import Folding
 from tests.support.events import NOW_MS
 from tests.support.meaning import PAIRS, Step, as_logged, histories, history, log_time
@@ -32,7 +32,7 @@ PAST = PastClock(time_at=lambda seq: log_time(seq) >> 16, last_by=_never)
 
 def fast(reader: Reader, subject: str, predicate: str) -> Resolved | None:
     """The answer that the view gives, if it is used."""
-    return ask_view(reader, Question(subject=subject, predicate=predicate), NOW_MS, PAST)
+    return ask_view(reader, Question(subject=subject, predicate=predicate), NOW_MS, MetaStore(reader).cursor() - 1)
 
 
 def answer_bytes(reader: Reader, subject: str, predicate: str, found: Resolved) -> bytes:
