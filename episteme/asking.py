@@ -32,7 +32,7 @@ from episteme.reading import (
     PastClock,
     Question,
     ask,
-    ask_view,
+    ask_soon,
     compare,
     default_lens,
     history,
@@ -88,12 +88,12 @@ class Asking:
         return self._audited(question, answer, agent, now_ms)
 
     def ask_view(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
-        """Answer a question if that takes a few gets; None: it takes a full read."""
-        if not question.fits_view or self.state.outdated:
+        """Answer a question if that takes a fraction of a millisecond; None: it is for a thread."""
+        if self.state.outdated:
             return None
         now_ms = self.clock_ms()
         with self.reading() as reader:
-            found = ask_view(reader, question, now_ms, reader.position - 1)
+            found = ask_soon(reader, question, now_ms, reader.position - 1, self._past)
             answer = None if found is None else make_answer(reader, question, found)
         return None if answer is None else self._audited(question, answer, agent, now_ms)
 

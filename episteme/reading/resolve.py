@@ -32,6 +32,7 @@ from model import SIGNATURES_MAX, AnyValue
 from stores import (
     AssertionRow,
     AssertionStore,
+    IndexStore,
     MetaStore,
     Reader,
     Resolution,
@@ -39,11 +40,15 @@ from stores import (
     TrustPackStore,
     ViewGround,
     ViewRow,
+    ViewStore,
 )
 from wal import wall_ms
 
 _TIME: Final = struct.Struct("<Q")
 _NO_TERMS: Final = Terms()
+
+# Claims of a pair and agents behind them: read in a third of a millisecond, where a thread would cost as much again.
+QUICK_CLAIMS_MAX: Final = 64
 
 
 class PastClock(Struct, frozen=True):
@@ -97,6 +102,34 @@ def ask_view(reader: Reader, question: Question, now_ms: int, newest: int) -> Re
         return None
     seen = view_of(reader, question)
     return None if seen is None else _from_view(seen, question, _moment_of_view(seen.row, now_ms, newest))
+
+
+def ask_soon(reader: Reader, question: Question, now_ms: int, newest: int, past: PastClock) -> Resolved | None:
+    """As ask, if that takes a fraction of a millisecond: from the view, or of a few claims; else None.
+
+    newest: the last event that the reader has folded.
+    Raises: as ask.
+    """
+    seen = ask_view(reader, question, now_ms, newest)
+    if seen is not None or not _is_quick(reader, question):
+        return seen
+    lens = default_lens(reader, question, None) if question.lens is None else lens_named(question.lens)
+    moment = Moment(None, newest, _newest_time_ms(MetaStore(reader), newest, past), now_ms)
+    return resolve_full(reader, lens, question, moment)
+
+
+def _is_quick(reader: Reader, question: Question) -> bool:
+    """Whether a full read is of a few claims with a few signers."""
+    predicate = question.predicate
+    if predicate is None or question.as_of or question.explain or question.pack:
+        return False
+    count = IndexStore(reader).pair_count(question.subject, predicate)
+    if not count:
+        return True
+    row, rulings = ViewStore(reader).get_ruled(question.subject, predicate)
+    if row is None or rulings.alias >= 0:
+        return False
+    return count + sum([group.support for group in row.resolution.groups]) <= QUICK_CLAIMS_MAX
 
 
 def default_lens(reader: Reader, question: Question, at: int | None) -> Lens:
