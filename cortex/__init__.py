@@ -16,6 +16,7 @@ from cortex.errors import (
     WrongLog,
 )
 from cortex.fold import BatchFold, Fold, KindFold
+from cortex.follower import Follower, FollowerBehind, again
 from cortex.live import OnProgress, Rebuilt
 from cortex.memories import Memories, Memory, MemoryQuery
 from cortex.models.commands import CommandOptions, Receipt
@@ -61,6 +62,8 @@ __all__ = [
     "FoldClosed",
     "FoldStopped",
     "FoldVersionChanged",
+    "Follower",
+    "FollowerBehind",
     "InvalidCommand",
     "InvalidQuery",
     "KeyConflict",
@@ -98,6 +101,7 @@ __all__ = [
     "Watchers",
     "Watermark",
     "WrongLog",
+    "again",
     "apply_batch",
     "bind",
     "open_lmdb",

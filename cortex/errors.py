@@ -3,6 +3,8 @@
 from copy import copy
 from typing import Self
 
+from stores import reason_of
+
 
 class CortexError(Exception):
     """The parent of all that this package raises."""
@@ -26,6 +28,15 @@ class FoldStopped(CortexError):
         super().__init__(detail)
         self.seq = seq
         self.fold = fold
+
+
+def stopped_by(cause: BaseException, seq: int) -> FoldStopped:
+    """What says that a fold stopped, at the event that it would have applied next."""
+    if isinstance(cause, FoldStopped):
+        return cause
+    stopped = FoldStopped(f"the fold stopped at seq {seq}: {reason_of(cause)}", seq=seq)
+    stopped.__cause__ = cause
+    return stopped
 
 
 class FoldClosed(CortexError):

@@ -20,7 +20,7 @@ from wal import Files
 CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"
 _NAME: Final = re.compile(r"gen-([0-9]{8})")
-_SCRATCH: Final = "scratch-"
+SCRATCH: Final = "scratch-"  # begins the names of folders that last no longer than an opening
 # A store of before there were generations lay in the folder itself; the log makes it anew.
 _UNNUMBERED: Final = (("write", "CURRENT"), ("read", "data.mdb"))
 _LOGGER = logging.getLogger(__name__)
@@ -53,14 +53,13 @@ class Generations:
 
     def live(self) -> Path | None:
         """The folder of the live generation; None in a new state, or in one whose CURRENT leads nowhere."""
-        current = self._folder / CURRENT
-        if not current.exists():
-            return None
-        name = current.read_text("ascii", errors="replace").strip()
-        if _NAME.fullmatch(name) and (self._folder / name).is_dir():
-            return self._folder / name
-        _LOGGER.warning("%s names %.100r, which is no generation that is here; the state is made anew", current, name)
-        return None
+        live = live_generation(self._folder)
+        if live is None and (current := self._folder / CURRENT).exists():
+            name = current.read_text("ascii", errors="replace").strip()
+            _LOGGER.warning(
+                "%s names %.100r, which is no generation that is here; the state is made anew", current, name
+            )
+        return live
 
     def begin(self) -> Path:
         """The folder, not made yet, of a new generation, which is not live."""
@@ -74,7 +73,7 @@ class Generations:
 
     def scratch(self) -> Path:
         """The folder, not made yet and never given twice, of a store that lasts no longer than this opening."""
-        return self._folder / f"{_SCRATCH}{next(self._scratch_numbers)}"
+        return self._folder / f"{SCRATCH}{next(self._scratch_numbers)}"
 
     def close(self) -> None:
         """Give the folder back."""
@@ -91,8 +90,17 @@ class Generations:
         if live is None and (self._folder / CURRENT).exists():
             return
         for name in self._names():
-            if (_NAME.fullmatch(name) or name.startswith(_SCRATCH)) and (live is None or name != live.name):
+            if (_NAME.fullmatch(name) or name.startswith(SCRATCH)) and (live is None or name != live.name):
                 remove_tree(self._folder / name)
         if all((self._folder / name / sign).is_file() for name, sign in _UNNUMBERED):
             for name, _ in _UNNUMBERED:
                 remove_tree(self._folder / name)
+
+
+def live_generation(folder: Path) -> Path | None:
+    """The live generation of a state's folder, whoever owns it; None in a new one, or if CURRENT leads nowhere."""
+    current = folder / CURRENT
+    if not current.exists():
+        return None
+    name = current.read_text("ascii", errors="replace").strip()
+    return folder / name if _NAME.fullmatch(name) and (folder / name).is_dir() else None

@@ -9,7 +9,7 @@ class RunnerOptions(NamedTuple):
     """Bounds of a batch, and what becomes of an event that cannot be applied."""
 
     batch_count_max: Annotated[
-        int, Meta(ge=1), "events a commit in a backlog: the fewer commits, the fewer fsyncs; above it caches are missed"
+        int, Meta(ge=1), "events a commit in a backlog: each has a cost of its own; above it caches are missed"
     ] = 4096
     batch_bytes_max: Annotated[int, Meta(ge=1), "payloads of a commit: bounds memory where events are large"] = (
         4 * 1024 * 1024
@@ -20,9 +20,9 @@ class RunnerOptions(NamedTuple):
     ] = 0.5
     commit_interval_s: Annotated[
         float,
-        "least time between commits under load, so that more events share a commit's fsyncs; after a pause of that "
-        "length, or when somebody waits for an event, it is applied at once",
-    ] = 0.01
+        "pause behind a commit, so that more events share the next: half of it is what an event waits; after it, or "
+        "when somebody waits for an event, it is applied at once",
+    ] = 0.004
     batch_count_min: Annotated[
         int, Meta(ge=1), "events a commit without a backlog: one commit holds up a few tens of milliseconds"
     ] = 1024

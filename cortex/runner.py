@@ -17,7 +17,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from cortex.applying import Applier, Poison, is_of_the_event
 from cortex.binding import bind_to, mark_of
-from cortex.errors import CortexError, FoldClosed, FoldStopped
+from cortex.errors import CortexError, FoldClosed, FoldStopped, stopped_by
 from cortex.fold import Fold
 from cortex.options import RunnerOptions, check_options
 from cortex.progress import Meter, Progress
@@ -30,6 +30,7 @@ Event = TypeVar("Event")
 
 RETRY_WAIT_S: Final = 60.0  # how long retry waits for the committing thread
 _LETTERS_SAID: Final = 10
+_NO_PAUSE_S: Final = float("-inf")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -76,7 +77,7 @@ class Runner(Generic[Event]):
         self._retries = RetryQueue()
         self._stopping = threading.Event()
         self._wake = threading.Event()  # there may be something to do
-        self._pausing = False
+        self._pause_until_s = _NO_PAUSE_S
         self.pause: StoreFull | None = None  # while the fold stands still, for want of room on the disk
         self._count = self._count_min = min(options.batch_count_min, options.batch_count_max)
         self._thread: threading.Thread | None = None
@@ -317,7 +318,7 @@ class Runner(Generic[Event]):
         try:
             self._follow()
         except BaseException as cause:  # whatever it is, it must show: waits, health and reads say so
-            error = self._stopped_by(cause)
+            error = stopped_by(cause, self.watermark.seq)
             _LOGGER.error("%s", error, exc_info=cause)
             self.watermark.end(error)
         finally:
@@ -339,10 +340,11 @@ class Runner(Generic[Event]):
         if request is not None:
             with self._turn:
                 self._retry_some(request)
+        self._pace(next_commit_s)
+        if self._stopping.is_set():
+            return next_commit_s
         if self.lag:
-            self._pace(next_commit_s)
-            if not self._stopping.is_set():
-                self.run_once()
+            self.run_once()
             return self._clock_s() + self._options.commit_interval_s
         if request is None:
             self._wake.wait(self._options.poll_s)
@@ -371,12 +373,12 @@ class Runner(Generic[Event]):
         self._committed(batch, cursor)
 
     def _pace(self, until_s: float) -> None:
-        """Let more events gather, unless a full batch of them waits already or somebody waits for one."""
-        self._pausing = True
+        """Let events gather, unless a full batch of them waits already or somebody waits for one."""
+        self._pause_until_s = until_s
         while (left_s := until_s - self._clock_s()) > 0 and not self._is_urgent():
             self._wake.wait(left_s)
             self._wake.clear()
-        self._pausing = False
+        self._pause_until_s = _NO_PAUSE_S
 
     def _is_urgent(self) -> bool:
         return (
@@ -388,13 +390,6 @@ class Runner(Generic[Event]):
 
     def _log_grew(self) -> None:
         """In the log's thread: during a pause only what could end it is worth a wake-up."""
-        if not self._pausing or self.watermark.waiting_count or self.lag >= self._count:
+        is_over = self._clock_s() >= self._pause_until_s  # or there is none
+        if is_over or self.watermark.waiting_count or self.lag >= self._count:
             self._wake.set()
-
-    def _stopped_by(self, cause: BaseException) -> FoldStopped:
-        if isinstance(cause, FoldStopped):
-            return cause
-        seq = self.watermark.seq
-        stopped = FoldStopped(f"the fold stopped at seq {seq}: {reason_of(cause)}", seq=seq)
-        stopped.__cause__ = cause
-        return stopped

@@ -152,6 +152,11 @@ def hash_subject_key(hash_hex: str) -> bytes:
     return _HASH_SUBJECT + encode_hex_id(hash_hex)
 
 
+def hash_subject_keys(digests: Iterable[bytes]) -> list[bytes]:
+    """The keys of the subjects of several assertions; digests are raw hashes of 32 bytes."""
+    return [_HASH_SUBJECT + digest.hex().encode() for digest in digests]
+
+
 def hash_subject_prefix() -> bytes:
     """The subjects of all assertions, in hash order."""
     return _HASH_SUBJECT

@@ -74,6 +74,12 @@ def engine_of(key: bytes) -> Engine:
     return engines.get(key[start + 1 : key.find(COLON, start) + 1], Engine.WRITE)
 
 
+def engine_under(prefix: bytes) -> Engine | None:
+    """The engine of all rows whose keys begin with a prefix; None for one that no whole tag is in."""
+    start = prefix.find(SEPARATOR)
+    return None if start < 0 or prefix.find(COLON, start) < 0 else engine_of(prefix)
+
+
 def family_prefix(key: bytes) -> bytes:
     """The part of a key up to its tag's colon: what all keys of the same subject and family share.
 

@@ -38,6 +38,7 @@ from stores.deadletter import (
     reason_of,
 )
 from stores.digest import state_digest, state_postings, state_rows
+from stores.engines.following import FollowingPair, FollowingSnapshot, Moved
 from stores.engines.hybrid import HybridSnapshot, HybridStore, StoreOptions
 from stores.engines.lmdb import LmdbEngine
 from stores.engines.memory import MemoryEngine
@@ -225,6 +226,8 @@ __all__ = [
     "EventRow",
     "EventStore",
     "EventWriter",
+    "FollowingPair",
+    "FollowingSnapshot",
     "GoldPair",
     "GoldRow",
     "GoldStore",
@@ -247,6 +250,7 @@ __all__ = [
     "MemoryEngine",
     "MetaStore",
     "MetaWriter",
+    "Moved",
     "OperatorStore",
     "OperatorWriter",
     "OrderedRows",

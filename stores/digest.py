@@ -7,7 +7,7 @@ from blake3 import blake3
 
 from keycodec import dead_letter_prefix
 from stores.deadletter import DEAD_LETTER_COUNT_KEY
-from stores.engines.hybrid import BOOKKEEPING_KEYS
+from stores.engines.hybrid import is_bookkeeping
 from stores.kv import SCAN_COUNT_MAX, Reader
 from stores.meta import LAST_KEY
 
@@ -19,7 +19,7 @@ def state_rows(reader: Reader) -> Iterator[tuple[bytes, bytes]]:
     after: bytes | None = None
     while True:
         page = list(reader.scan(b"", after=after, count_max=SCAN_COUNT_MAX))
-        yield from (pair for pair in page if pair[0] not in BOOKKEEPING_KEYS)
+        yield from (pair for pair in page if not is_bookkeeping(pair[0]))
         if len(page) < SCAN_COUNT_MAX:
             return
         after = page[-1][0]

@@ -102,6 +102,8 @@ class RowKV(Protocol):
     def commit(self, batch: Batch) -> None:
         """Make a batch durable, then visible; all of it or nothing.
 
+        The pair, a fold of a log, shows it at once, and a power cut may take back its newest commits: those since the
+        last sync, whole and in both engines.  No kill does.
         Raises: InvalidBatch, and nothing has happened; StoreFull, and nothing but resume may come next;
         StoreFailed, and the store is to be reopened before anything else, which the pair insists on and a single
         engine leaves to its caller (a runner stops); StoreClosed.

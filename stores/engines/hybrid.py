@@ -1,10 +1,11 @@
 """Two engines that behave as one: routing by key family, and a commit that no crash can split.
 
 A batch is split by family.  RocksDB takes its own part, plus a redo copy of
-LMDB's part and the commit's number, in one synced write; then LMDB applies its
-part with the same number.  RocksDB is therefore never behind, and LMDB at most
-one commit behind: opening applies the redo, by the same call that a commit
-uses.  Nothing is applied twice, because the numbers say what is there.
+LMDB's part and the commit's number, in one write; then LMDB applies its part
+with the same number.  Both are synced together now and then, RocksDB first, and
+the redos since are kept.  RocksDB is therefore never behind: opening applies the
+redos that LMDB has not seen, by the same call that a commit uses.  Nothing is
+applied twice, because the numbers say what is there.
 
 Readers share a view: one snapshot of each engine, made together after a
 commit, so the two never disagree and no reader waits for a commit.
@@ -12,67 +13,45 @@ commit, so the two never disagree and no reader waits for a commit.
 Source: docs/decisions/0002-atomic-pair.md.
 """
 
+import logging
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import merge
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple, Protocol, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 from msgspec import Meta
 
-from keycodec import Engine, engine_of, meta_key, meta_prefix
+from keycodec import Engine, engine_of, engine_under, meta_key, meta_prefix
 from stores.engines.folders import appearing
-from stores.engines.lmdb import LmdbEngine, LmdbSnapshot
+from stores.engines.pair import PageCopy, ReadEngine, WriteEngine
 from stores.engines.pair_folder import READ, WRITE, opening, seal
 from stores.engines.redo import decode_redo, encode_redo, split
-from stores.engines.rocks import RocksEngine, RocksSnapshot
+from stores.engines.rocks import RocksEngine
+from stores.engines.synced import SyncedLmdb
+from stores.engines.syncing import REDO_PREFIX, Syncing, redo_key, redo_number
 from stores.engines.views import View, Views
 from stores.errors import MapFull, StoreClosed, StoreError, StoreFailed, StoreFull, UnsupportedStore
 from stores.kv import Batch, check_keys
 
-FORMAT_VERSION: Final = b"1"
+FORMAT_VERSION: Final = b"2"
+_READ_FORMATS: Final = (None, b"1", FORMAT_VERSION)  # 1: every commit synced, one redo
 
 _FORMAT_KEY: Final = meta_key("format")
 _COMMIT_KEY: Final = meta_key("commit")
-_REDO_KEY: Final = meta_key("redo")
 _LOG_KEY: Final = meta_key("log")
 _COMMIT: Final = struct.Struct("<Q")
 _READ: Final = Engine.READ
 
-# Rows that belong to the pair's own bookkeeping and not to the state it keeps.
-BOOKKEEPING_KEYS: Final = frozenset((_COMMIT_KEY, _REDO_KEY, _FORMAT_KEY))
+_REDOS_MAX: Final = 1_000_000  # more than any bound on commits between two syncs
+_LOGGER = logging.getLogger(__name__)
 
 
-class WriteEngine(Protocol):
-    """What the pair needs of the write-heavy engine."""
-
-    def snapshot(self) -> RocksSnapshot: ...
-    def commit(self, batch: Batch) -> None: ...
-    def await_room(self) -> None: ...
-    def flush(self) -> None: ...
-    def copy(self, folder: Path) -> None: ...
-    def size_bytes(self) -> int: ...
-    def close(self) -> None: ...
-
-
-class PageCopy(Protocol):
-    """LMDB's file of one moment, to be copied."""
-
-    def copy(self, folder: Path) -> None: ...
-
-
-class ReadEngine(Protocol):
-    """What the pair needs of the read-heavy engine."""
-
-    def snapshot(self) -> LmdbSnapshot: ...
-    def apply(self, batch: Batch) -> None: ...
-    def is_crowded(self) -> bool: ...
-    def grow(self) -> None: ...
-    def pages(self) -> tuple[LmdbSnapshot, PageCopy]: ...
-    def size_bytes(self) -> int: ...
-    def close(self) -> None: ...
+def is_bookkeeping(key: bytes) -> bool:
+    """Whether a row belongs to the pair's own bookkeeping and not to the state it keeps."""
+    return key in (_COMMIT_KEY, _FORMAT_KEY) or key.startswith(REDO_PREFIX)
 
 
 class StoreOptions(NamedTuple):
@@ -91,6 +70,12 @@ class StoreOptions(NamedTuple):
         1024 * 1024 * 1024
     )
     grow_wait_s: Annotated[float, "how long a full map waits for readers before it ends their snapshots"] = 5.0
+    sync_commits_max: Annotated[
+        int, Meta(ge=1), "commits between two syncs: what a power cut takes back is folded from the log again"
+    ] = 64
+    sync_bytes_max: Annotated[
+        int, Meta(ge=1), "bytes of LMDB's rows between two syncs: RocksDB keeps them twice until then"
+    ] = 32 * 1024 * 1024
 
 
 class HybridSnapshot:
@@ -118,8 +103,12 @@ class HybridSnapshot:
         return view.read.get_many(keys) if engine_of(keys[0]) is _READ else view.write.get_many(keys)
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
-        """As Reader.scan, over both engines; META rows come from the write engine."""
-        view = self._held()
+        """As Reader.scan, over both engines if the prefix does not say which; META rows come from the write engine."""
+        view, engine = self._held(), engine_under(prefix)
+        if engine is not None:
+            one = view.read if engine is _READ else view.write
+            yield from one.scan(prefix, after=after, count_max=count_max)
+            return
         write = view.write.scan(prefix, after=after, count_max=count_max)
         read = view.read.scan(prefix, after=after, count_max=count_max)
         own = (pair for pair in read if not pair[0].startswith(meta_prefix()))
@@ -178,6 +167,7 @@ class HybridStore:
         self._unfinished: Batch | None = None  # what met a full disk
         self._is_half_done = False  # of that, RocksDB has its part
         self._closed = False
+        self._syncing = Syncing(write, read, options.sync_commits_max, options.sync_bytes_max)
         self._number = self._recover()
         self._publish()
 
@@ -195,8 +185,9 @@ class HybridStore:
         return HybridSnapshot(self._views.hold(), self._views.release)
 
     def commit(self, batch: Batch) -> None:
-        """Make a batch durable in both engines, then visible.
+        """Put a batch into both engines, then show it; all of it is durable by the next sync.
 
+        A power cut may take back the newest commits, whole ones in both engines, a killed process none.
         After an error readers keep the state before the batch, or are told of the failure if LMDB's map
         had to grow for it; the store takes no more.  Reopening it either finishes the batch or finds no
         trace of it; resume, after a full disk, finishes it.
@@ -229,6 +220,7 @@ class HybridStore:
             self._write.flush()  # or the pause would be as long as that takes
             with self._commits:
                 self._check_usable()
+                self._write.sync()  # the copy begins another log
                 self._write.copy(making / WRITE)
                 view, pages = self._copy_view()
             try:
@@ -248,11 +240,17 @@ class HybridStore:
             if self._closed:
                 return
             self._closed = True
-            self._views.close(StoreClosed("the store is closed"))
             try:
-                self._read.close()
+                self._sync_last()
             finally:
-                self._write.close()
+                self._close_engines()
+
+    def _close_engines(self) -> None:
+        self._views.close(StoreClosed("the store is closed"))
+        try:
+            self._read.close()
+        finally:
+            self._write.close()
 
     def _finish(self, batch: Batch) -> None:
         """Make a batch the next commit."""
@@ -260,11 +258,14 @@ class HybridStore:
         own, other = split(batch)
         other.rows[_COMMIT_KEY] = own.rows[_COMMIT_KEY] = _COMMIT.pack(number)
         own.rows[_FORMAT_KEY] = FORMAT_VERSION
-        own.rows[_REDO_KEY] = encode_redo(number, other)
+        key, redo = redo_key(number), encode_redo(number, other)
         try:
-            self._make_room()
             if not self._is_half_done:  # once more, it would only take more room
-                self._write.commit(own)
+                self._syncing.sync_if_due()
+                self._make_room()
+                own.rows.update(dict.fromkeys(self._syncing.take_stale()))
+                own.rows[key] = redo
+                self._write.write(own)
                 self._is_half_done = True
             self._apply_read(other)
             self._publish()
@@ -275,6 +276,7 @@ class HybridStore:
             self._views.end(self._failed())
             raise
         self._number = number
+        self._syncing.committed(key, len(redo))
         self._failure = self._unfinished = None
         self._is_half_done = False
         self._views.go_on()
@@ -296,18 +298,20 @@ class HybridStore:
             own, other = [_commit_number(snapshot.get(_COMMIT_KEY)) for snapshot in (write, read)]
             own_log, other_log = [snapshot.get(_LOG_KEY) for snapshot in (write, read)]
             found_format = write.get(_FORMAT_KEY)
-            redo_bytes = write.get(_REDO_KEY)
-        if found_format not in (None, FORMAT_VERSION):
-            raise UnsupportedStore(f"store format {found_format!r}; this program reads {FORMAT_VERSION!r}")
-        related = other_log in (own_log, None)  # an engine that has no commit yet knows no log
-        if own == other and related:
-            return own
-        if own != other + 1 or redo_bytes is None or not related:
+            found = [(redo_number(key, own), key, data) for key, data in write.scan(REDO_PREFIX, count_max=_REDOS_MAX)]
+        if found_format not in _READ_FORMATS:
+            raise UnsupportedStore(f"store format {found_format!r}; this program reads {_READ_FORMATS[1:]!r}")
+        redos = sorted(redo for redo in found if redo[0] > other)
+        is_related = own >= other and other_log in (own_log, None)  # an engine without a commit knows no log
+        if [number for number, _, _ in redos] != list(range(other + 1, own + 1)) or not is_related:
             raise StoreFailed(
                 f"the engines do not belong together: commit {own} beside {other}; "
                 "remove the state folder, it is rebuilt from the log"
             )
-        self._apply_read(decode_redo(redo_bytes, own))
+        self._syncing.sync()  # so that LMDB is here again if the machine goes down before it is further
+        for number, _, data in redos:
+            self._apply_read(decode_redo(data, number))
+        self._syncing.found([key for _, key, _ in redos], [key for number, key, _ in found if number <= other])
         return own
 
     def _apply_read(self, batch: Batch) -> None:
@@ -317,15 +321,30 @@ class HybridStore:
                 self._read.apply(batch)
             except MapFull:
                 self._views.withdraw(self._options.grow_wait_s)
-                self._read.grow()
+                self._grow()
             else:
                 return
 
     def _make_room(self) -> None:
         """Grow a map that is nearly full while nobody reads, so that no commit has to wait for it."""
         if self._read.is_crowded() and self._views.withdraw_if_idle():
-            self._read.grow()
+            self._grow()
             self._publish()
+
+    def _grow(self) -> None:
+        """Grow the map, which ends all readers, also the one that keeps the synced pages: so all is synced before."""
+        self._syncing.sync()
+        self._read.grow()
+        self._syncing.hold()
+
+    def _sync_last(self) -> None:
+        """What a close leaves is durable if it can be; what is not is folded again."""
+        try:
+            if self._failure is None and self._syncing.is_behind:
+                self._syncing.sync()
+        except StoreError as error:
+            _LOGGER.warning("the store is closed without its last sync: %s", error)
+        self._syncing.close()
 
     def _publish(self) -> None:
         """Show the new moment to readers from now on."""
@@ -350,7 +369,7 @@ class HybridStore:
 
 
 @contextmanager
-def engines(folder: Path, options: StoreOptions) -> Iterator[tuple[RocksEngine, LmdbEngine]]:
+def engines(folder: Path, options: StoreOptions) -> Iterator[tuple[RocksEngine, SyncedLmdb]]:
     """The two engines of a pair's folder; closed again if what they are for cannot come up."""
     with opening(folder) as is_new:
         write = RocksEngine(
@@ -360,7 +379,7 @@ def engines(folder: Path, options: StoreOptions) -> Iterator[tuple[RocksEngine, 
             create=is_new,
         )
         try:
-            read = LmdbEngine(folder / READ, map_bytes=options.map_bytes)
+            read = SyncedLmdb(folder / READ, map_bytes=options.map_bytes)
             try:
                 yield write, read
             except BaseException:

@@ -32,7 +32,7 @@ READERS_MAX: Final = 512  # the reader table: one entry for each moment that is 
 
 _LOGGER = logging.getLogger(__name__)
 
-_DATA: Final = "data.mdb"
+DATA: Final = "data.mdb"
 _SHORT_WRITE: Final = os.strerror(errno.EIO)
 _META_PAGES: Final = 2  # at the start of the file; the newer of the two is the last commit
 _MAP_BYTES_MIN: Final = 1024 * 1024  # where even this does not fit, nothing does
@@ -178,7 +178,7 @@ class Pages(NamedTuple):
         """Write the file into a new folder; not synced.  Raises: OSError."""
         folder.mkdir(mode=0o700)
         source = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        target = os.open(folder / _DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        target = os.open(folder / DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             offset, chunk = 0, self.meta
             while chunk:
@@ -193,10 +193,10 @@ class Pages(NamedTuple):
 class LmdbEngine:
     """An LMDB folder, written by this process."""
 
-    def __init__(self, folder: Path, *, map_bytes: int) -> None:
+    def __init__(self, folder: Path, *, map_bytes: int, sync: bool = True) -> None:
         """Open or create it with room for map_bytes, or for what is there if that is more.
 
-        A map that the system has no address space for is halved until it fits.
+        sync: at each commit.  A map that the system has no address space for is halved until it fits.
         Raises: StoreLocked; StoreFull; StoreFailed; UnsupportedStore.
         """
         self._folder = folder
@@ -206,7 +206,7 @@ class LmdbEngine:
         try:
             with translated(folder):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._env: lmdb.Environment | None = _open_env(folder, map_bytes)
+            self._env: lmdb.Environment | None = _open_env(folder, map_bytes, sync=sync)
             try:
                 self._env.reader_check()  # slots of processes that died
                 self._rows = self._env.open_db(b"rows")
@@ -246,7 +246,7 @@ class LmdbEngine:
                 return
 
     def apply(self, batch: Batch) -> None:
-        """Commit a batch if the map has room for it: one synced transaction.
+        """Commit a batch if the map has room for it: one transaction.
 
         Raises: MapFull, and nothing is written; the caller makes room with grow() and applies it again.
         """
@@ -268,6 +268,13 @@ class LmdbEngine:
             raise MapFull(str(error)) from error
         except lmdb.Error as error:
             raise _failed("LMDB write", error, is_full=self._fell_short(error)) from error
+
+    def flush(self) -> None:
+        """All that was committed before is on the disk on return, where commits are not synced."""
+        try:
+            self._open().sync(True)
+        except lmdb.Error as error:
+            raise _failed("LMDB sync", error) from error
 
     def is_crowded(self) -> bool:
         """Whether the map should grow before it must."""
@@ -295,7 +302,7 @@ class LmdbEngine:
             with self._growing, (env := self._open()).begin(write=True):
                 snapshot = self.snapshot()
                 page_bytes, last = env.stat()["psize"], env.info()["last_pgno"]
-                path = self._folder / _DATA
+                path = self._folder / DATA
                 try:
                     return snapshot, Pages(path, _read_meta(path, page_bytes), (last + 1) * page_bytes)
                 except BaseException:
@@ -331,7 +338,7 @@ class LmdbEngine:
 
     def _fell_short(self, error: lmdb.Error) -> bool:
         """Whether a write failed for want of room: one that fell short is an input/output error to LMDB."""
-        return _SHORT_WRITE in str(error) and not has_room(self._folder / _DATA)
+        return _SHORT_WRITE in str(error) and not has_room(self._folder / DATA)
 
     def _end_held(self, why: str) -> None:
         for snapshot in list(self._held):
@@ -352,10 +359,10 @@ class LmdbEngine:
         return self._env
 
 
-def _open_env(folder: Path, map_bytes: int) -> lmdb.Environment:
+def _open_env(folder: Path, map_bytes: int, *, sync: bool) -> lmdb.Environment:
     while True:
         try:
-            return lmdb.open(str(folder), map_size=map_bytes, max_dbs=2, max_readers=READERS_MAX, mode=0o600)
+            return lmdb.open(str(folder), map_size=map_bytes, max_dbs=2, max_readers=READERS_MAX, mode=0o600, sync=sync)
         except lmdb.MemoryError:
             if map_bytes < 2 * _MAP_BYTES_MIN:
                 raise

@@ -1,6 +1,6 @@
 """RocksDB behind the KV protocol, for families that are written often and read by exact key.
 
-Keeps no posting lists.  Every commit is one synced write.  All errors of
+Keeps no posting lists.  Every commit is one write.  All errors of
 rocksdict, which are bare Exceptions told apart by their text, are translated
 here.
 
@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self, cast
 from weakref import WeakSet
@@ -46,6 +47,8 @@ _BUFFER_BLOOM_RATIO: Final = 0.02
 _BUFFERS_PART: Final = 2
 _BUFFER_PART: Final = 8
 _BUFFER_COUNT_MAX: Final = 4
+_NEARLY_FULL: Final = 0.75  # of a write buffer: what is left is more than a commit
+_ACTIVE_BUFFER: Final = "rocksdb.cur-size-active-mem-table"
 # Tables that are not compacted yet, at which RocksDB slows writers down and stops them: its own numbers.  Where little
 # memory makes these tables small there may be more, or a small disk without room to compact would soon stop writes.
 _LEVEL0_SLOW: Final = 20
@@ -155,6 +158,7 @@ class RocksEngine:
         self._was_full = False  # the last write found no room
         self._met_full = False  # any has
         self._folder = folder
+        self._nearly_full_bytes = int(memory_bytes // _BUFFER_PART * _NEARLY_FULL)
         options = _options(memory_bytes, background_jobs)
         options.create_if_missing(create)
         try:
@@ -178,8 +182,16 @@ class RocksEngine:
         """As RowKV.commit: one atomic write, then a sync of RocksDB's own log.
 
         The two are apart because rocksdict keeps the interpreter lock through a synced write, and lets
-        go of it in flush_wal.  A snapshot taken between them could see what is not durable yet; the
-        hybrid store takes its snapshots after.
+        go of it in flush_wal.  A snapshot taken between them could see what is not durable yet.
+        """
+        self.write(batch)
+        self.sync()
+
+    def write(self, batch: Batch) -> None:
+        """Commit a batch, all of it or nothing, that is durable at the next sync.
+
+        RocksDB begins another log when a write buffer is full.  A power cut could then leave the newer log
+        without all of the older, so a nearly full one is synced here.
 
         RocksDB recovers from a full disk by itself, some seconds after as much as a write buffer is free, and
         refuses writes until then.  A batch that it refused may be in its buffers; the same one may be tried again.
@@ -188,9 +200,21 @@ class RocksEngine:
         if batch.postings:
             raise InvalidBatch("RocksDB keeps no posting lists")
         db = self._open()
-        try:
+        with self._translated():
             self._write(db, batch)
+            if (db.property_int_value(_ACTIVE_BUFFER) or 0) > self._nearly_full_bytes:
+                db.flush_wal(sync=True)
+
+    def sync(self) -> None:
+        """What was written is durable on return.  Raises: StoreFull; StoreFailed."""
+        db = self._open()
+        with self._translated():
             db.flush_wal(sync=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except StoreFull:
             self._was_full = self._met_full = True
             raise
@@ -221,7 +245,9 @@ class RocksEngine:
     def flush(self) -> None:
         """Write the buffers to tables, so that a checkpoint that comes soon has little left to write."""
         try:
-            self._open().flush()
+            db = self._open()
+            db.flush_wal(sync=True)  # a flush begins another log: see write
+            db.flush()
         except StoreClosed:
             raise
         except Exception as error:

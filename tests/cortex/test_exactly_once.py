@@ -10,6 +10,7 @@ from stores import Batch, MemoryEngine, MetaStore, StoreFailed
 from tests.support.counting import FOLDS, Reference, decode_word, digest_of, folded_count, make_runner, word_log
 from tests.support.faulty_engines import Call, Crash, Faults, Killed, When, open_faulty
 from tests.support.faulty_files import WAIT_S
+from tests.support.stores import SMALL
 
 EVENTS = 200
 
@@ -81,7 +82,7 @@ def test_store_that_fails_stops_the_running_fold_and_reopening_goes_on(tmp_path:
     faults = Faults()
     with word_log(tmp_path / "log", 20) as log:
         reference = Reference(log)
-        store = open_faulty(tmp_path / "state", faults)
+        store = open_faulty(tmp_path / "state", faults, SMALL)
         runner = make_runner(log, store, count_max=5)
         faults.add(Crash(call, when, 2, StoreFailed))
         runner.start()
@@ -91,7 +92,7 @@ def test_store_that_fails_stops_the_running_fold_and_reopening_goes_on(tmp_path:
         assert digest_of(store) == reference[5], "readers go on with what was applied"
         runner.close()
         store.close()
-        store = open_faulty(tmp_path / "state", faults)
+        store = open_faulty(tmp_path / "state", faults, SMALL)
         runner = make_runner(log, store, count_max=5)
         assert runner.watermark.seq == (5 if (call, when) == ("write.commit", "before") else 10)
         runner.start()

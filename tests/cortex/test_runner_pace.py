@@ -189,6 +189,16 @@ def test_commits_that_nobody_waits_for_gather_until_the_interval_is_over() -> No
     assert cursors.seen == [1, 52]
 
 
+def test_pause_begins_with_the_commit_and_no_event_that_nobody_awaits_ends_it_or_wakes_the_runner() -> None:
+    log, runner, cursors = paused_runner()
+    until_it_pauses(runner)
+    for _ in range(50):
+        say(log, "a")
+        assert not runner._wake.is_set()
+    runner.close()
+    assert cursors.seen == [1]
+
+
 def test_wait_for_what_is_far_off_does_not_end_the_pauses() -> None:
     log, runner, cursors = paused_runner()
     assert not runner.watermark.wait(10**9, 0.0)

@@ -6,10 +6,13 @@ States are made in this process, through the seam between the pair and its
 engines: a crash or an engine's error at a call, a full disk after which a commit
 is resumed, a commit of RocksDB whose log was cut in the middle of the last
 write, a commit of LMDB whose pages were written and whose meta page was not;
-while the map grows, while a checkpoint is made, while a redo is applied.  Kills
-are real: a process that commits is sent SIGKILL.  Each time the store must hold
-exactly the batches that it reports, all that were acknowledged among them, and
-so must every checkpoint that is under its name.  The suite runs a short version.
+while the map grows, while a checkpoint is made, while a redo is applied.  A power
+cut is made of what both engines have synced: RocksDB's log is cut anywhere behind
+it, and of LMDB's pages that were written since any are lost, meta pages among
+them.  Kills are real: a process that commits is sent SIGKILL.  Each time the
+store must hold exactly the batches that it reports, all that were acknowledged
+among them, after a power cut all that were synced, and so must every checkpoint
+that is under its name.  The suite runs a short version.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,15 +38,30 @@ from tests.support.state_histories import History, commit_next
 STATES_PER_HISTORY: Final = 40
 KILLS_PER_HISTORY: Final = 10
 COMMITS_PER_KILL_MAX: Final = 60
-OPTIONS: Final = StoreOptions(memory_bytes=1024 * 1024, map_bytes=64 * 1024, grow_wait_s=0.05)
+OPTIONS: Final = StoreOptions(
+    memory_bytes=8 * 1024 * 1024,  # so that no commit is more than what is left of a buffer that is nearly full
+    map_bytes=64 * 1024,
+    grow_wait_s=0.05,
+)
+SYNC_COMMITS_MAX: Final = (2, 8)  # within what a state commits, and beyond
 SEED_STRIDE: Final = 1_000_003  # from one history's seed to the next
 
 _CALLS: Final[tuple[Call, ...]] = (
     *("write.commit", "read.commit", "write.commit", "read.commit", "read.grow"),
-    *("write.snapshot", "read.snapshot", "write.flush", "write.copy", "read.pages", "read.copy"),
+    *(
+        "write.sync",
+        "read.sync",
+        "write.snapshot",
+        "read.snapshot",
+        "write.flush",
+        "write.copy",
+        "read.pages",
+        "read.copy",
+    ),
 )
 _WHENS: Final[tuple[When, ...]] = ("before", "after")
-_META_BYTES: Final = 2 * os.sysconf("SC_PAGE_SIZE")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_META_BYTES: Final = 2 * _PAGE_BYTES
 
 Report = Callable[[str], None]
 
@@ -54,6 +73,8 @@ class Torn:
         self._folder = folder
         self.log_bytes: dict[str, int] = {}
         self.meta = b""
+        self.synced_log_bytes: dict[str, int] = {}
+        self.synced_pages = b""
 
     def before(self, call: Call) -> None:
         """Remember how it was before a call."""
@@ -63,12 +84,34 @@ class Torn:
             with (self._folder / "read" / "data.mdb").open("rb") as file:
                 self.meta = file.read(_META_BYTES)
 
+    def after(self, call: Call) -> None:
+        """Remember what a sync has brought onto the disk."""
+        if call == "write.sync":
+            self.synced_log_bytes = {path.name: path.stat().st_size for path in self._logs()}
+        elif call == "read.sync":
+            self.synced_pages = (self._folder / "read" / "data.mdb").read_bytes()
+
     def cut_log(self, chance: random.Random) -> bool:
         """Cut RocksDB's log within its last write; False if there is none of it in the log."""
+        return self._cut_newest(self.log_bytes, chance)
+
+    def cut_power(self, chance: random.Random) -> None:
+        """Lose some of what was not synced.  Of RocksDB's logs only the last: it is synced before another begins."""
+        self._cut_newest(self.synced_log_bytes, chance)
+        path = self._folder / "read" / "data.mdb"
+        pages = path.read_bytes()
+        old = self.synced_pages.ljust(len(pages), b"\x00")
+        with path.open("r+b") as file:
+            for place in range(0, len(pages), _PAGE_BYTES):
+                if chance.random() < 0.5:
+                    file.seek(place)
+                    file.write(old[place : place + _PAGE_BYTES])
+
+    def _cut_newest(self, least: dict[str, int], chance: random.Random) -> bool:
         newest = max(self._logs(), key=lambda path: int(path.stem), default=None)
         if newest is None:
             return False
-        start, end = self.log_bytes.get(newest.name, 0), newest.stat().st_size
+        start, end = least.get(newest.name, 0), newest.stat().st_size
         if end <= start:
             return False
         os.truncate(newest, chance.randrange(start, end))
@@ -92,16 +135,20 @@ class Run:
         self._killed = folder / "killed"
         self.history = History(seed)
         self.chance = random.Random(seed)
+        self.options = OPTIONS._replace(sync_commits_max=self.chance.choice(SYNC_COMMITS_MAX))
         self.faults = Faults()
         self.torn = Torn(self.state)
         self.faults.on_before = self.torn.before
+        self.faults.on_after = self._note_sync
         self.acknowledged = 0
+        self.synced = 0  # of those; what follows a power cut may take back
+        self.lowest = 0  # what the next opening must find
         self.kinds: Counter[str] = Counter()
 
     def next_state(self) -> None:
         """Open, check, commit until a fault, and leave what it left."""
         try:
-            store = open_faulty(self.state, self.faults, OPTIONS)
+            store = open_faulty(self.state, self.faults, self.options)
         except (StoreError, Killed):  # a fault that was left over met the mending of the one before
             self.kinds["fault while opening"] += 1
             return
@@ -112,7 +159,8 @@ class Run:
             if where:
                 self._keep_files()
         finally:
-            store.close()
+            with suppress(Killed):  # a fault that was left over met the last sync
+                store.close()
         if where:
             shutil.rmtree(self.state)
             self._killed.rename(self.state)
@@ -122,7 +170,7 @@ class Run:
     def finish(self) -> None:
         """Without faults all is as it should be, and both engines agree."""
         self.faults.clear()
-        store = open_faulty(self.state, self.faults, OPTIONS)
+        store = open_faulty(self.state, self.faults, self.options)
         self._check(store)
         store.close()
         numbers = engine_numbers(self.state)
@@ -132,24 +180,32 @@ class Run:
     def _check(self, store: HybridStore) -> None:
         with store.snapshot() as snapshot:
             position = snapshot.position
-            assert self.acknowledged <= position <= self.acknowledged + 1, (self.acknowledged, position)
+            assert self.lowest <= position <= self.acknowledged + 1, (self.lowest, self.acknowledged, position)
             self.history.check(snapshot, position)
-        self.kinds["one more than acknowledged" if position > self.acknowledged else "as acknowledged"] += 1
-        self.acknowledged = position
+        found = ("one more than" if position > self.acknowledged else "as") + " acknowledged"
+        self.kinds[found if position >= self.acknowledged else "some lost that were not synced"] += 1
+        self.acknowledged = self.lowest = position
+
+    def _note_sync(self, call: Call) -> None:
+        self.torn.after(call)
+        if call == "read.sync":
+            self.synced = self.lowest  # what is acknowledged, but behind a power cut what is sure to be there
 
     def _fault(self) -> Crash:
         error = self.chance.choice([StoreFailed, StoreFull, Killed, Killed, Killed])
-        return Crash(self.chance.choice(_CALLS), self.chance.choice(_WHENS), self.chance.choice([1, 1, 2, 3]), error)
+        return Crash(
+            self.chance.choice(_CALLS), self.chance.choice(_WHENS), self.chance.choice([1, 1, 2, 3, 4, 5]), error
+        )
 
     def _work(self, store: HybridStore) -> str:
         """Commit until a fault; where it was killed, if it was."""
         copy, killed = self.folder / "copy", ""
         try:
-            for _ in range(self.chance.randrange(1, 6)):
+            for _ in range(self.chance.randrange(1, 8)):
                 if self.chance.random() < 0.15 and not copy.exists():
                     store.checkpoint(copy)
                 try:
-                    self.acknowledged = commit_next(store, self.history.seed)
+                    self.acknowledged = self.lowest = commit_next(store, self.history.seed)
                 except StoreFull:
                     self._resume(store)
         except (StoreError, Killed) as error:
@@ -172,7 +228,7 @@ class Run:
                 self.kinds["full again"] += 1
             else:
                 assert resumed is not None, "a commit was given up"
-                self.acknowledged += 1
+                self.acknowledged = self.lowest = self.acknowledged + 1
                 self.kinds["resumed"] += 1
                 return
 
@@ -191,7 +247,11 @@ class Run:
 
     def _tear(self, where: str) -> None:
         """Where a commit was cut behind one engine's part, cut it inside that part instead."""
-        if where == "after write.commit" and self.torn.cut_log(self.chance):
+        if self.chance.random() < 0.5:
+            self.torn.cut_power(self.chance)
+            self.lowest = self.synced
+            self.kinds["power cut"] += 1
+        elif where == "after write.commit" and self.torn.cut_log(self.chance):
             self.kinds["log cut"] += 1
         elif where == "after read.commit":
             self.torn.put_meta_back()

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from stores import Batch, HybridStore, StoreError
-from stores.engines import hybrid
+from stores.engines import hybrid, synced
 from stores.engines.redo import encode_redo, split
+from stores.engines.synced import Mark
+from stores.engines.syncing import Syncing
 from tests.crash.state_campaign import kill, make_states
 
 
@@ -17,7 +19,8 @@ def quiet(_: str) -> None:
 
 def test_stores_that_are_cut_short_hold_exactly_what_they_report(tmp_path: Path) -> None:
     found = make_states(tmp_path, states=200, seed=7, report=quiet)
-    expected = ("one more than acknowledged", "log cut", "meta page lost", "copies", "StoreFailed at a call", "resumed")
+    expected = ["one more than acknowledged", "log cut", "meta page lost", "copies", "StoreFailed at a call", "resumed"]
+    expected += ["power cut", "some lost that were not synced"]
     assert {name for name in expected if found[name] < 3} == set(), found
 
 
@@ -65,29 +68,57 @@ def lmdb_first(patch: pytest.MonkeyPatch) -> None:
         own, other = split(batch)
         number = store._number + 1
         own.rows[hybrid._COMMIT_KEY] = other.rows[hybrid._COMMIT_KEY] = hybrid._COMMIT.pack(number)
-        store._apply_read(other)
-        store._write.commit(own)
-        store._publish()
+        try:
+            store._apply_read(other)
+            store._write.write(own)
+            store._publish()
+        except BaseException as error:
+            store._failure = error
+            store._views.end(store._failed())
+            raise
         store._number = number
 
     patch.setattr(HybridStore, "commit", commit)
 
 
-def lmdb_in_two_parts(patch: pytest.MonkeyPatch) -> None:
+def lmdb_in_two_parts_and_a_sync_between(patch: pytest.MonkeyPatch) -> None:
     apply = HybridStore._apply_read
 
     def apply_in_parts(store: HybridStore, batch: Batch) -> None:
         rows, lists = Batch(), Batch()
         rows.rows, lists.postings = batch.rows, batch.postings
         apply(store, rows)
+        store._syncing.sync()
         apply(store, lists)
 
     patch.setattr(HybridStore, "_apply_read", apply_in_parts)
 
 
+def nothing_put_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(synced, "_put_back", lambda _: None)
+
+
+def synced_pages_not_kept(patch: pytest.MonkeyPatch) -> None:
+    def hold(_: Syncing, mark: Mark) -> None:
+        mark.snapshot.close()
+
+    patch.setattr(Syncing, "_hold", hold)
+
+
+def redos_dropped_before_their_sync(patch: pytest.MonkeyPatch) -> None:
+    committed = Syncing.committed
+
+    def drop(syncing: Syncing, key: bytes, redo_bytes: int) -> None:
+        committed(syncing, key, redo_bytes)
+        syncing.found((), syncing._needed[:-1])
+
+    patch.setattr(Syncing, "committed", drop)
+
+
 BREAKS: list[Callable[[pytest.MonkeyPatch], None]] = [
     *(without_redo, redo_without_lists, redo_of_the_commit_before, redo_that_nobody_applies),
-    *(lmdb_first, lmdb_in_two_parts),
+    *(lmdb_first, lmdb_in_two_parts_and_a_sync_between),
+    *(nothing_put_back, synced_pages_not_kept, redos_dropped_before_their_sync),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import keycodec
 import model
-from keycodec import FAMILIES, FAMILY_BY_TAG, KEY_BYTES_MAX, Engine, Kind
+from keycodec import FAMILIES, FAMILY_BY_TAG, KEY_BYTES_MAX, Engine, Kind, engine_of, engine_under
 from keycodec.grammar import COMPONENTS
 from tests.keycodec.cases import CASES, Case, longest_parts
 
@@ -52,6 +52,14 @@ def test_each_engine_keeps_its_own_meta_rows_and_no_others() -> None:
 @each_case
 def test_the_longest_key_of_the_table_is_the_longest_that_is_built_and_fits(case: Case) -> None:
     assert len(case.build(*longest_parts(case))) == case.family.key_bytes_max <= KEY_BYTES_MAX
+
+
+@each_case
+def test_engine_of_a_prefix_is_told_once_the_whole_tag_is_in_it_and_is_then_that_of_its_keys(case: Case) -> None:
+    key = case.build(*GOLDEN[case.tag]["parts"])
+    end = key.index(b":", key.index(b"\x00")) + 1
+    assert {engine_under(key[:cut]) for cut in range(end)} == {None}
+    assert {engine_under(key[:cut]) for cut in range(end, len(key) + 1)} == {engine_of(key)}
 
 
 @each_case

@@ -14,7 +14,7 @@ from tests.support.faulty_files import WAIT_S
 from tests.support.stores import ALL, SMALL, entry, hash_hex
 
 MIB = 1024 * 1024
-BOUNDED = StoreOptions(memory_bytes=MIB, map_bytes=64 * MIB, held_growth_bytes_max=MIB)
+BOUNDED = StoreOptions(memory_bytes=MIB, map_bytes=64 * MIB, held_growth_bytes_max=MIB, sync_bytes_max=MIB // 8)
 
 
 def batch_of(number: int, size: int = 10) -> Batch:
