@@ -13,7 +13,7 @@ from episteme.loglines import LogLine
 from episteme.notebook import html_table
 from episteme.receipts import IngestResult, Receipt
 from episteme.status import StatusReport
-from model import AnyValue, Assertion, EnvelopeSignature, Event, SignedEvent
+from model import BUNDLE_EVENTS, AnyValue, Assertion, EnvelopeSignature, Event, SignedEvent
 from stores import Status
 
 Value = str | int | float | bool | Decimal | AnyValue
@@ -353,6 +353,9 @@ class Database(Protocol):
 
     def ingest(self, events: Iterable[SignedEvent | bytes | str]) -> Iterator[IngestResult]:
         """Write many; one result for each, in order. A bad one spoils only itself."""
+
+    def ingest_bundled(self, events: Iterable[Event], *, bundle_size: int = BUNDLE_EVENTS) -> Iterator[IngestResult]:
+        """Sign and write many, with one signature for each bundle_size of them; one result for each event, in order."""
 
     def tail(
         self,

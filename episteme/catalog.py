@@ -60,7 +60,7 @@ from episteme.shapes import (
     SubjectReport,
 )
 from episteme.status import FoldsReport
-from episteme.stored import StoredEvent
+from episteme.stored import StoredBundle, StoredEvent
 from keycodec import escalation_prefix
 from model import LIFECYCLES
 
@@ -203,6 +203,13 @@ EVENT: Final = Listing(
     listings.stored_event,
     {"hash": digest("The event.")},
 )
+BUNDLE: Final = Listing(
+    "/v1/bundles/{hash}",
+    "Show a bundle: the hashes of the events that its agent signed by it.",
+    StoredBundle,
+    listings.bundle,
+    {"hash": digest("The bundle.")},
+)
 SUBJECTS: Final = Listing(
     "/v1/subjects",
     "List subjects.",
@@ -332,6 +339,7 @@ LISTINGS: Final[tuple[Listing[Any], ...]] = (
     LINEAGE,
     ASSERTIONS,
     EVENT,
+    BUNDLE,
     SUBJECTS,
     SUBJECT,
     AGENTS,

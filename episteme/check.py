@@ -9,9 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from os import cpu_count
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
+from episteme.vouchers import AllVouchers
 from model import (
     FRAME_KIND_EVENT,
     FRAME_KIND_RULES,
@@ -72,7 +74,7 @@ def check_claims(
     findings: list[Finding] = []
     counts = {"event": 0, "signature": 0}
     chunk: list[_Place] = []
-    with ThreadPoolExecutor(cpu_count()) as threads:
+    with ThreadPoolExecutor(cpu_count()) as threads, AllVouchers() as bundles:
         verifying: deque[Future[list[Finding]]] = deque()
 
         def flush() -> None:
@@ -85,11 +87,9 @@ def check_claims(
         def look_at(path: Path, offset: int, frame: Frame) -> None:
             if on_frame is not None:
                 on_frame(frame)
-            try:
-                signed = _signed_in(frame)
-            except ModelError as error:
-                findings.append(Finding("damage", path, offset, f"seq {frame.seq}: {error}"))
-                return
+            signed, wrong = _judged(frame, bundles if signatures else None)
+            if wrong is not None:
+                findings.append(Finding(wrong[0], path, offset, f"seq {frame.seq}: {wrong[1]}"))
             if signed is not None:
                 counts["event"] += 1
                 counts["signature"] += len(signed.signatures) if signatures else 0
@@ -105,11 +105,26 @@ def check_claims(
     return ClaimCheck(checked, counts["event"], counts["signature"], tuple(found))
 
 
-def _signed_in(frame: Frame) -> SignedEvent | None:
-    """The event of a frame; None if it holds none.  Raises: ModelError, also for rules that cannot be read."""
-    if frame.kind == FRAME_KIND_RULES:
-        decode_rules(frame.payload)
-    return decode_record(frame.payload).signed if frame.kind == FRAME_KIND_EVENT else None
+def _judged(
+    frame: Frame, bundles: AllVouchers | None
+) -> tuple[SignedEvent | None, tuple[Literal["damage", "lost"], str] | None]:
+    """The event of a frame, if it holds one that can be read, and what is wrong with the frame or with its bundles.
+
+    bundles: those before it; None: nobody is to look at signatures.
+    """
+    try:
+        if frame.kind == FRAME_KIND_RULES:
+            decode_rules(frame.payload)
+        signed = decode_record(frame.payload).signed if frame.kind == FRAME_KIND_EVENT else None
+        if bundles is None:
+            return signed, None
+        if frame.lost:
+            bundles.lose()
+        if signed is not None and not bundles.check(signed):
+            return signed, ("lost", "the bundle by which it was signed")
+    except ModelError as error:
+        return None, ("damage", str(error))
+    return signed, None
 
 
 def _verify(places: tuple[_Place, ...], *, signatures: bool) -> list[Finding]:
@@ -123,7 +138,7 @@ def _verify(places: tuple[_Place, ...], *, signatures: bool) -> list[Finding]:
             continue
         try:
             if signatures:
-                signed.verify()
+                signed.verify_own()  # those by bundle were judged in the order of the log
         except ModelError as error:
             findings.append(Finding("damage", place.path, place.offset, f"seq {place.seq}: {error}"))
     return findings

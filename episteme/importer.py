@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct
 
+from episteme.bundling import Bundler
 from episteme.errors import InvalidParameter
 from episteme.keys import Key, quoted_part
 from episteme.moving import UNREADABLE, ExportEnd, FileKind, numbered_lines, opened, read_export, read_header, read_line
@@ -36,6 +37,8 @@ from model import (
 
 # What people type for "nothing", in lower case.
 SAYS_NOTHING = ("", "n/a", "not available", "null")
+
+HELD_COUNT_MAX: Final = 20_000  # claims that wait for others of their keys: some 20 MB
 
 _NO_FAULTS: Final = ("says nothing", "no event")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -159,9 +162,47 @@ def read_objects(path: Path, skip: Callable[[Skipped], None]) -> Iterator[tuple[
 def claims(
     rows: Iterator[tuple[int, dict[str, str]]], plan: Plan, keyring: Keyring, skip: Callable[[Skipped], None]
 ) -> Iterator[tuple[int, SignedEvent]]:
-    """The signed claims of rows, each with its line; skip is told of every row that became none."""
+    """The claims of rows, each signed by itself, with its line; skip is told of every row that became none."""
     for line, row, event in unsigned(rows, plan, skip):
         yield line, sign_event(event, keyring.key_for(row))
+
+
+def bundled_claims(
+    rows: Iterator[tuple[int, dict[str, str]]], plan: Plan, keyring: Keyring, skip: Callable[[Skipped], None]
+) -> Iterator[tuple[int | None, SignedEvent]]:
+    """The same, signed by bundles for each key, a bundle in front of its claims and without a line.
+
+    Claims of many keys wait for more of theirs, HELD_COUNT_MAX of them at most.
+    """
+    bundlers: dict[bytes, tuple[Bundler, list[int]]] = {}
+    held_count = 0
+    for line, row, event in unsigned(rows, plan, skip):
+        key = keyring.key_for(row)
+        if key.agent not in bundlers:
+            bundlers[key.agent] = (Bundler(key, lambda: plan.timestamp_ms), [])
+        bundler, lines = bundlers[key.agent]
+        lines.append(line)
+        held_count += 1
+        signed = bundler.add(event)
+        held_count -= len(lines) if signed else 0
+        yield from _with_lines(signed, lines)
+        if held_count >= HELD_COUNT_MAX:
+            yield from _all_of(bundlers)
+            held_count = 0
+    yield from _all_of(bundlers)
+
+
+def _all_of(bundlers: dict[bytes, tuple[Bundler, list[int]]]) -> Iterator[tuple[int | None, SignedEvent]]:
+    for bundler, lines in bundlers.values():
+        yield from _with_lines(bundler.rest(), lines)
+    bundlers.clear()
+
+
+def _with_lines(signed: list[SignedEvent], lines: list[int]) -> Iterator[tuple[int | None, SignedEvent]]:
+    """What a bundler gave, with the lines of the claims, which are done then."""
+    if signed:
+        yield from zip([*[None] * (len(signed) - len(lines)), *lines], signed, strict=True)
+        lines.clear()
 
 
 def unsigned(

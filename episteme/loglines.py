@@ -11,7 +11,7 @@ Source: docs/http.md, "The log"; docs/format-log.md.
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import Meta, Struct
 
 from episteme.errors import FieldProblem, InvalidField, Malformed, VerificationFailed
 from model import (
@@ -24,7 +24,6 @@ from model import (
     Event,
     ModelError,
     Receipt,
-    Signature,
     SignedEvent,
     decode_record,
     decode_rules,
@@ -32,6 +31,8 @@ from model import (
     encode_rules,
     event_hash,
     kind_of,
+    raw_signature,
+    shown_signature,
 )
 from model.text import HexAgent, HexHash
 from wal import Frame
@@ -133,7 +134,7 @@ class LogLine(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
         if digest.hex() != self.hash:
             detail = f"seq {self.seq}: the event's hash is {digest.hex()}, and the line says {self.hash}"
             raise VerificationFailed(detail, errors=(FieldProblem("/hash", "is not the event's"),))
-        return SignedEvent(self.event, digest, _raw_signatures(self))
+        return SignedEvent(self.event, digest, tuple([raw_signature(one) for one in self.signatures]))
 
 
 encode_line: Final = msgspec.json.Encoder().encode  # compact, without a line break
@@ -210,9 +211,7 @@ def _told_event(payload: bytes) -> dict[str, Any] | None:
     return {
         "hash": record.digest.hex(),
         "event": record.event,
-        "signatures": tuple(
-            EnvelopeSignature(agent=one.agent.hex(), signature=one.signature.hex()) for one in record.signatures
-        ),
+        "signatures": tuple([shown_signature(one) for one in record.signatures]),
         "receipt": LoggedReceipt(receipt.via, receipt.tokens, receipt.known),
     }
 
@@ -244,16 +243,6 @@ def _payload_of(line: LogLine) -> tuple[int, bytes]:
     if receipt is None:
         raise _not_canonical(line, "receipt", "is missing")
     return FRAME_KIND_EVENT, encode_record(signed, Receipt(receipt.via, receipt.tokens, receipt.known))
-
-
-def _raw_signatures(line: LogLine) -> tuple[Signature, ...]:
-    """Raises: InvalidField for a signature by bundle."""
-    raw = []
-    for index, one in enumerate(line.signatures):
-        if one.signature is UNSET:
-            raise _not_canonical(line, f"signatures/{index}/bundle", "is of a kind that no log of this version holds")
-        raw.append(Signature(bytes.fromhex(one.agent), bytes.fromhex(one.signature)))
-    return tuple(raw)
 
 
 def _not_canonical(line: LogLine, field: str, detail: str) -> InvalidField:

@@ -34,7 +34,7 @@ from episteme.shapes import (
     SubjectReport,
 )
 from episteme.status import FoldsReport
-from episteme.stored import StoredEvent
+from episteme.stored import StoredBundle, StoredEvent
 from stores import EscalationLevel, EscalationStatus
 
 Shape = TypeVar("Shape")
@@ -115,6 +115,11 @@ class LookupActs:
     def get_event(self, event: str, **wait: Unpack[Wait]) -> Steps[StoredEvent]:
         """An event of any kind by its hash, as it was signed.  Raises: NotFound."""
         return self._looked(catalog.EVENT, {"hash": event, **wait})
+
+    @act
+    def get_bundle(self, bundle: str, **wait: Unpack[Wait]) -> Steps[StoredBundle]:
+        """A bundle by its hash: which events its agent signed by it.  Raises: NotFound."""
+        return self._looked(catalog.BUNDLE, {"hash": bundle, **wait})
 
     @act
     def subjects(self, prefix: str = "", **paged: Unpack[Paged]) -> Steps[Page[str]]:

@@ -5,7 +5,7 @@ Source: docs/http.md, "Lists and records".
 
 from msgspec import Struct
 
-from model import EnvelopeSignature, Event
+from model import Bundle, EnvelopeSignature, Event
 
 
 class StoredEvent(Struct, frozen=True):
@@ -23,3 +23,17 @@ class StoredEvent(Struct, frozen=True):
     signatures: list[EnvelopeSignature]
     agents: list[str]
     since_seq: int | None
+
+
+class StoredBundle(Struct, frozen=True):
+    """A bundle as it was signed, with its first position: its agent signed all that it lists, written or not.
+
+    agents: all who have signed the bundle so far; only its own agent vouches for what it lists.
+    """
+
+    hash: str
+    seq: int
+    time_ms: int
+    event: Bundle
+    signatures: list[EnvelopeSignature]
+    agents: list[str]

@@ -9,6 +9,7 @@ from model.assertion import (
     Lifecycle,
     SourceClass,
 )
+from model.bundle import BUNDLE_EVENTS, bundles_at_hand, sign_bundle
 from model.did import agent_of, did_of
 from model.envelope import (
     SIGNATURES_MAX,
@@ -18,6 +19,8 @@ from model.envelope import (
     decode_envelope,
     encode_envelope,
     from_envelope,
+    raw_signature,
+    shown_signature,
     sign_event,
     to_envelope,
 )
@@ -27,11 +30,13 @@ from model.errors import (
     InvalidSignature,
     Malformed,
     ModelError,
+    UnknownBundle,
     UnknownKind,
     UnsupportedRecord,
 )
 from model.event import EVENT_TYPES, KINDS, Event, canonical_bytes, event_hash, kind_of, signed_message
 from model.governance import (
+    BUNDLE_EVENTS_MAX,
     Alias,
     Bundle,
     Epoch,
@@ -57,12 +62,24 @@ from model.record import (
     encode_record,
 )
 from model.rules import FRAME_KIND_RULES, OPERATORS_MAX, DatabaseRules, decode_rules, encode_rules
-from model.signing import SEED_BYTES, Signature, SigningKey, is_signed_by, verify
+from model.signing import (
+    BUNDLE_BYTES,
+    SEED_BYTES,
+    Signature,
+    SigningKey,
+    is_any_by_bundle,
+    is_signed_by,
+    verify_own,
+)
 from model.text import PREDICATE_BYTES_MAX, SUBJECT_BYTES_MAX, check_form, check_label, to_micros
 from model.values import AnyValue, BooleanValue, NumberValue, ReferenceValue, TextValue
 from model.vote import Vote
+from model.voucher import FindVoucher, Voucher, check_vouched, no_bundles, verify, voucher_of
 
 __all__ = [
+    "BUNDLE_BYTES",
+    "BUNDLE_EVENTS",
+    "BUNDLE_EVENTS_MAX",
     "EVENT_TYPES",
     "EVENT_VERSION",
     "FRAME_KIND_EVENT",
@@ -90,6 +107,7 @@ __all__ = [
     "EventHead",
     "EventRecord",
     "FieldRule",
+    "FindVoucher",
     "GoldStandard",
     "InvalidField",
     "InvalidSignature",
@@ -112,13 +130,17 @@ __all__ = [
     "Supersession",
     "TextValue",
     "TrustPack",
+    "UnknownBundle",
     "UnknownKind",
     "UnsupportedRecord",
     "Vote",
+    "Voucher",
     "agent_of",
+    "bundles_at_hand",
     "canonical_bytes",
     "check_form",
     "check_label",
+    "check_vouched",
     "decode_envelope",
     "decode_event",
     "decode_raw_record",
@@ -130,11 +152,18 @@ __all__ = [
     "encode_rules",
     "event_hash",
     "from_envelope",
+    "is_any_by_bundle",
     "is_signed_by",
     "kind_of",
+    "no_bundles",
+    "raw_signature",
+    "shown_signature",
+    "sign_bundle",
     "sign_event",
     "signed_message",
     "to_envelope",
     "to_micros",
     "verify",
+    "verify_own",
+    "voucher_of",
 ]

@@ -14,8 +14,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from model.assertion import Assertion
 from model.errors import FieldRule, InvalidField, Malformed, UnknownKind
 from model.event import Event, canonical_bytes, event_hash, hash_of_canonical
-from model.signing import Signature, SigningKey, verify
+from model.governance import Bundle
+from model.signing import Signature, SigningKey, verify_own
 from model.text import PATTERN_MEANINGS, HexAgent, HexHash, HexSignature, check_form
+from model.voucher import FindVoucher, no_bundles, verify
 
 SIGNATURES_MAX: Final = 16
 _DETAIL_CHARS_SHOWN: Final = 200  # a refusal shows what was sent, and must not be as large as that
@@ -54,12 +56,16 @@ class SignedEvent(Struct, frozen=True, gc=False):
     digest: bytes
     signatures: tuple[Signature, ...]
 
-    def verify(self) -> None:
-        """Check every signature.
+    def verify(self, find: FindVoucher = no_bundles) -> None:
+        """Check every signature; find: verified bundles at hand.
 
-        Raises: InvalidSignature.
+        Raises: InvalidSignature; UnknownBundle.
         """
-        verify(self.event, self.digest, self.signatures)
+        verify(self.event, self.digest, self.signatures, find)
+
+    def verify_own(self) -> None:
+        """Check every signature but those by bundle.  Raises: InvalidSignature."""
+        verify_own(self.event, self.digest, self.signatures)
 
     @property
     def hash_hex(self) -> str:
@@ -90,24 +96,34 @@ def decode_envelope(data: bytes) -> SignedEvent:
 def from_envelope(envelope: Envelope) -> SignedEvent:
     """The event with raw bytes for hex.
 
-    Raises: InvalidField for a string that is not in its Unicode form, and where a signature refers to a
-    bundle: this version takes none.
+    Raises: InvalidField for a string that is not in its Unicode form, and for a bundle that is signed by a bundle.
     """
     canonical = canonical_bytes(envelope.event)
     if not canonical.isascii():
         _check_forms(msgspec.to_builtins(envelope.event), "/event")
-    signatures = []
-    for index, entry in enumerate(envelope.signatures):
-        if entry.signature is UNSET:
-            raise InvalidField(f"/signatures/{index}/bundle", "signatures by bundle are not taken yet; sign each event")
-        signatures.append(Signature(bytes.fromhex(entry.agent), bytes.fromhex(entry.signature)))
-    return SignedEvent(envelope.event, hash_of_canonical(envelope.event, canonical), tuple(signatures))
+    signatures = tuple([raw_signature(entry) for entry in envelope.signatures])
+    if isinstance(envelope.event, Bundle):
+        _check_own(signatures)
+    return SignedEvent(envelope.event, hash_of_canonical(envelope.event, canonical), signatures)
 
 
 def to_envelope(event: Event, signatures: tuple[Signature, ...]) -> Envelope:
     """The envelope of an event and its signatures."""
-    entries = [EnvelopeSignature(agent=s.agent.hex(), signature=s.signature.hex()) for s in signatures]
-    return Envelope(event=event, signatures=entries)
+    return Envelope(event=event, signatures=[shown_signature(one) for one in signatures])
+
+
+def raw_signature(entry: EnvelopeSignature) -> Signature:
+    """A signer with raw bytes for hex."""
+    said = entry.bundle if entry.signature is UNSET else entry.signature
+    return Signature(bytes.fromhex(entry.agent), bytes.fromhex(said))  # type: ignore[arg-type]  # one of them is set
+
+
+def shown_signature(signature: Signature) -> EnvelopeSignature:
+    """A signer with hex for raw bytes."""
+    agent, said = signature.agent.hex(), signature.signature.hex()
+    if signature.bundle is None:
+        return EnvelopeSignature(agent=agent, signature=said)
+    return EnvelopeSignature(agent=agent, bundle=said)
 
 
 def encode_envelope(signed: SignedEvent) -> bytes:
@@ -119,6 +135,12 @@ def sign_event(event: Event, key: SigningKey) -> SignedEvent:
     """Sign one event with one key."""
     digest = event_hash(event)
     return SignedEvent(event, digest, (key.sign_hash(event, digest),))
+
+
+def _check_own(signatures: tuple[Signature, ...]) -> None:
+    for index, signature in enumerate(signatures):
+        if signature.bundle is not None:
+            raise InvalidField(f"/signatures/{index}/bundle", "is of a bundle; a bundle takes an own signature")
 
 
 def _check_forms(value: Any, pointer: str) -> None:

@@ -43,6 +43,12 @@ class InvalidSignature(InvalidField):
     code = "invalid-signature"
 
 
+class UnknownBundle(InvalidField):
+    """A signature by a bundle that is not there."""
+
+    code = "unknown-bundle"
+
+
 class UnsupportedRecord(ModelError):
     """A log record of a version that this program cannot read, or with trailing bytes."""
 

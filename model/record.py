@@ -1,8 +1,10 @@
 """The payload of an event frame in the log.
 
 Layout: one version byte, then a msgpack array [hash, event, signatures,
-receipt].  The event is kept as the struct, and must give back the canonical
-bytes exactly: a reader recomputes the hash to prove it.
+receipt].  In version 2 one signature or more is by bundle: 32 bytes, the hash
+of the bundle, where version 1 has the 64 of an own signature.  The event is
+kept as the struct, and must give back the canonical bytes exactly: a reader
+recomputes the hash to prove it.
 
 Source: docs/format-events.md, "In the log".
 """
@@ -16,14 +18,16 @@ from msgspec import Meta, Struct
 from model.envelope import SignedEvent
 from model.errors import UnsupportedRecord
 from model.event import Event
-from model.signing import Signature
+from model.signing import BUNDLE_BYTES, SIGNATURE_BYTES, Signature, is_any_by_bundle
 
 Read = TypeVar("Read")
 
 RECORD_VERSION: Final = 1
+BUNDLED_VERSION: Final = 2  # of a record with a signature by bundle, and of no other
 HASH_BYTES: Final = 32
 FRAME_KIND_EVENT: Final = 1  # the frame's kind field
 _VERSION_BYTE = bytes([RECORD_VERSION])
+_BUNDLED_BYTE = bytes([BUNDLED_VERSION])
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -74,6 +78,8 @@ class RawRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     receipt: Receipt
 
 
+Record = TypeVar("Record", EventRecord, RawRecord)
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EventRecord).decode
 _decode_raw = msgspec.msgpack.Decoder(RawRecord).decode
@@ -83,7 +89,8 @@ _decode_event: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 def encode_record(signed: SignedEvent, receipt: Receipt) -> bytes:
     """The payload of a frame of kind FRAME_KIND_EVENT."""
-    return _VERSION_BYTE + _encode(EventRecord(signed.digest, signed.event, signed.signatures, receipt))
+    version = _BUNDLED_BYTE if is_any_by_bundle(signed.signatures) else _VERSION_BYTE
+    return version + _encode(EventRecord(signed.digest, signed.event, signed.signatures, receipt))
 
 
 def decode_record(payload: bytes) -> EventRecord:
@@ -91,7 +98,7 @@ def decode_record(payload: bytes) -> EventRecord:
 
     Raises: UnsupportedRecord for another version, a wrong shape or trailing bytes.
     """
-    return _read(payload, _decode)
+    return _checked(payload, _read(payload, _decode))
 
 
 def decode_raw_record(payload: bytes) -> tuple[RawRecord, EventHead]:
@@ -99,7 +106,7 @@ def decode_raw_record(payload: bytes) -> tuple[RawRecord, EventHead]:
 
     Raises: UnsupportedRecord for another version, a wrong shape or trailing bytes.
     """
-    record = _read(payload, _decode_raw)
+    record = _checked(payload, _read(payload, _decode_raw))
     return record, _read_event(record.event, _decode_head)
 
 
@@ -109,9 +116,22 @@ def decode_event(raw: msgspec.Raw | bytes) -> Event:
 
 
 def _read(payload: bytes, decode: Callable[..., Read]) -> Read:
-    if payload[:1] != _VERSION_BYTE:
-        raise UnsupportedRecord(f"event record of version {payload[:1].hex() or 'none'}; this program reads 1")
+    if payload[:1] not in (_VERSION_BYTE, _BUNDLED_BYTE):
+        raise UnsupportedRecord(f"event record of version {payload[:1].hex() or 'none'}; this program reads 1 and 2")
     return _read_event(memoryview(payload)[1:], decode)
+
+
+def _checked(payload: bytes, record: Record) -> Record:
+    """A record whose signatures are of the lengths that its version has."""
+    bundled = False
+    for one in record.signatures:
+        if len(one.signature) == BUNDLE_BYTES:
+            bundled = True
+        elif len(one.signature) != SIGNATURE_BYTES:
+            raise UnsupportedRecord(f"event record is damaged: a signature has {len(one.signature)} bytes")
+    if bundled is not (payload[0] == BUNDLED_VERSION):
+        raise UnsupportedRecord(f"event record of version {payload[0]} with signatures of the other version")
+    return record
 
 
 def _read_event(data: memoryview | msgspec.Raw | bytes, decode: Callable[..., Read]) -> Read:

@@ -16,14 +16,20 @@ from model.event import Event, event_hash, signed_message
 
 AGENT_BYTES = 32
 SIGNATURE_BYTES = 64
+BUNDLE_BYTES = 32
 SEED_BYTES = 32
 
 
 class Signature(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """An agent (its public key, 32 bytes) and its signature (64 bytes)."""
+    """An agent (its public key, 32 bytes) and its signature (64 bytes), or the hash of a bundle of its own (32)."""
 
     agent: Annotated[bytes, Meta(min_length=AGENT_BYTES, max_length=AGENT_BYTES)]
-    signature: Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
+    signature: Annotated[bytes, Meta(min_length=BUNDLE_BYTES, max_length=SIGNATURE_BYTES)]
+
+    @property
+    def bundle(self) -> bytes | None:
+        """The hash of the bundle by which the agent signed; None: it signed the event itself."""
+        return self.signature if len(self.signature) == BUNDLE_BYTES else None
 
 
 class SigningKey:
@@ -76,14 +82,19 @@ def is_signed_by(message: bytes, signature: Signature) -> bool:
     return True
 
 
-def verify(event: Event, digest: bytes, signatures: tuple[Signature, ...]) -> None:
-    """Check every signature over the event; digest must be event_hash(event).
+def is_any_by_bundle(signatures: tuple[Signature, ...]) -> bool:
+    """Whether somebody signed by a bundle."""
+    return BUNDLE_BYTES in [len(one.signature) for one in signatures]
+
+
+def verify_own(event: Event, digest: bytes, signatures: tuple[Signature, ...]) -> None:
+    """Check every own signature over the event, and none by bundle; digest must be event_hash(event).
 
     Raises: InvalidSignature, naming the first that fails.
     """
     message = signed_message(event, digest)
     for index, signature in enumerate(signatures):
-        if not is_signed_by(message, signature):
+        if len(signature.signature) != BUNDLE_BYTES and not is_signed_by(message, signature):
             raise InvalidSignature(
                 f"/signatures/{index}/signature",
                 f"does not verify for agent {signature.agent.hex()} over hash {digest.hex()}",

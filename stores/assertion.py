@@ -7,13 +7,13 @@ is neither decoded nor encoded.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from keycodec import AssertionKeys, assertion_key, assertion_keys, hash_subject_key
-from model import Assertion, Lifecycle, Signature, SignedEvent, SourceClass
+from keycodec import AssertionKeys, assertion_key, assertion_keys, hash_subject_key, hash_subject_keys
+from model import BUNDLE_BYTES, Assertion, Lifecycle, Signature, SignedEvent, SourceClass
 from stores.kv import Reader
 from stores.records import RecordCodec
 from stores.staging import Staging
@@ -30,6 +30,13 @@ class RowSignature(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     seq: int
     bundle: bytes | None = None
 
+    @classmethod
+    def of(cls, signature: Signature, seq: int) -> Self:
+        """As the event of this position brings it."""
+        if len(signature.signature) == BUNDLE_BYTES:
+            return cls(signature.agent, b"", seq, signature.signature)
+        return cls(signature.agent, signature.signature, seq)
+
 
 class AssertionRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """An assertion as the store keeps it; seq and time are those of its first event."""
@@ -40,9 +47,9 @@ class AssertionRow(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     time: int
 
     def signed(self, digest: bytes) -> SignedEvent:
-        """The envelope's content, with every own signature that has joined."""
-        own = tuple(Signature(s.agent, s.signature) for s in self.signatures if s.bundle is None)
-        return SignedEvent(self.event, digest, own)
+        """The envelope's content, with every signature that has joined."""
+        signatures = tuple([Signature(s.agent, s.signature if s.bundle is None else s.bundle) for s in self.signatures])
+        return SignedEvent(self.event, digest, signatures)
 
 
 class AssertionHead(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -202,6 +209,11 @@ class AssertionStore:
         data = self._reader.get(hash_subject_key(digest.hex()))
         return None if data is None else data.decode("utf-8")
 
+    def subjects_of(self, digests: Sequence[bytes]) -> list[str | None]:
+        """The subjects of the assertions with these hashes, in the order asked."""
+        found = self._reader.get_many(hash_subject_keys(digests))
+        return [None if data is None else data.decode("utf-8") for data in found]
+
     def find(self, digest: bytes) -> AssertionRow | None:
         """An assertion by its hash alone."""
         subject = self.subject_of(digest)
@@ -209,10 +221,9 @@ class AssertionStore:
 
     def find_many(self, digests: Sequence[bytes]) -> list[AssertionRow | None]:
         """Several assertions of whatever subjects by their hashes alone, in the order asked."""
-        subjects = self._reader.get_many([hash_subject_key(digest.hex()) for digest in digests])
         keys = [
-            None if subject is None else assertion_key(subject.decode("utf-8"), digest.hex())
-            for subject, digest in zip(subjects, digests, strict=True)
+            None if subject is None else assertion_key(subject, digest.hex())
+            for subject, digest in zip(self.subjects_of(digests), digests, strict=True)
         ]
         found = iter(self._reader.get_many([key for key in keys if key is not None]))
         rows = [None if key is None else next(found) for key in keys]

@@ -20,6 +20,7 @@ from heapq import merge
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from keycodec import (
@@ -36,7 +37,8 @@ from keycodec import (
     vote_tally_prefix,
     vote_weight_key,
 )
-from model import Signature, Vote, to_micros
+from model import Signature, Vote, is_any_by_bundle, to_micros
+from stores.errors import UnsupportedValue
 from stores.kv import Reader
 from stores.records import RecordCodec
 from stores.staging import Staging
@@ -114,7 +116,12 @@ class Tally(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc
 
 
 NO_VOTES: Final = Tally(0, 0, 0)
-_VOTE: Final = RecordCodec(VoteRow, version=1)
+_BUNDLED_VERSION: Final = 2
+_VOTE_OWN: Final = RecordCodec(VoteRow, version=1)
+# The same fields; written where a signature is by bundle, so that a reader that knows none refuses the row.
+_VOTE_BUNDLED: Final = RecordCodec(
+    VoteRow, version=_BUNDLED_VERSION, older={1: msgspec.msgpack.Decoder(VoteRow).decode}
+)
 _LIVE: Final = RecordCodec(LiveVote, version=1)
 _TALLY: Final = RecordCodec(Tally, version=1)
 
@@ -133,13 +140,13 @@ class VoteStore:
     def get(self, subject: str, assertion_hex: str, vote_hex: str) -> VoteRow | None:
         """One vote."""
         data = self._reader.get(vote_key(subject, assertion_hex, vote_hex))
-        return None if data is None else _VOTE.decode(data)
+        return None if data is None else _decode_vote(data)
 
     def votes(self, subject: str, assertion_hex: str, *, after: str | None = None, count_max: int) -> Iterator[VoteRow]:
         """All votes on an assertion, live or not, in hash order, at most count_max; after is an exclusive hash."""
         start = None if after is None else vote_key(subject, assertion_hex, after)
         for _, data in self._reader.scan(vote_prefix(subject, assertion_hex), after=start, count_max=count_max):
-            yield _VOTE.decode(data)
+            yield _decode_vote(data)
 
     def live(self, subject: str, assertion_hex: str, agent_hex: str) -> LiveVote | None:
         """The agent's live vote on an assertion."""
@@ -247,7 +254,7 @@ class VoteStore:
     ) -> Iterator[tuple[bytes, VoteRow]]:
         start = None if after is None else vote_key(subject, assertion_hex, after)
         for key, data in self._pages(vote_prefix(subject, assertion_hex), start, page_count):
-            yield bytes.fromhex(parse(key).text("vh")), _VOTE.decode(data)
+            yield bytes.fromhex(parse(key).text("vh")), _decode_vote(data)
 
     def _pages(self, prefix: bytes, after: bytes | None, page_count: int) -> Iterator[tuple[bytes, bytes]]:
         while page := list(self._reader.scan(prefix, after=after, count_max=page_count)):
@@ -277,7 +284,8 @@ class VoteWriter(VoteStore):
     def put(self, digest: bytes, row: VoteRow) -> None:
         """Keep a vote."""
         key = vote_key(row.event.subject, row.event.assertion, digest.hex())
-        self._staging.put(key, _VOTE.encode(row))
+        codec = _VOTE_BUNDLED if is_any_by_bundle(row.signatures) else _VOTE_OWN
+        self._staging.put(key, codec.encode(row))
 
     def put_doubtful(self, digest: bytes, vote: Vote) -> None:
         """List a vote under its assertion, which is not known to be of the subject that the vote names."""
@@ -292,3 +300,10 @@ class VoteWriter(VoteStore):
         self._staging.put(vote_tally_key(subject, assertion_hex), _TALLY.encode(tally))
         self._staging.put(vote_count_key(subject, assertion_hex), _COUNT.pack(tally.count))
         self._staging.put(vote_weight_key(subject, assertion_hex), _WEIGHT.pack(tally.sum_micros / MICROS))
+
+
+def _decode_vote(data: bytes) -> VoteRow:
+    row = _VOTE_BUNDLED.decode(data)
+    if is_any_by_bundle(row.signatures) is not (data[0] == _BUNDLED_VERSION):
+        raise UnsupportedValue(f"VoteRow: version {data[0]} with signatures of the other version")
+    return row

@@ -21,7 +21,7 @@ from episteme.cli.listings import add_listings
 from episteme.cli.log import log_app
 from episteme.cli.openapi import openapi
 from episteme.cli.output import debugging
-from episteme.cli.read import get, status
+from episteme.cli.read import bundle, get, status
 from episteme.cli.running import run
 from episteme.cli.serve import serve
 from episteme.cli.state import rebuild, state_app
@@ -29,7 +29,7 @@ from episteme.cli.tail import tail
 from episteme.cli.tokens import token_app
 
 app = App(name="episteme", help="A database for claims that disagree.")
-app.add(bench, openapi, demo, serve, query, compare, history, get, status, rebuild, tail)
+app.add(bench, openapi, demo, serve, query, compare, history, get, bundle, status, rebuild, tail)
 app.add(doctor, backup, restore, export)
 app.command("import")(import_claims)
 add_signing(app)

@@ -10,6 +10,7 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
         "compare",
         "history",
         "get",
+        "bundle",
         "votes",
         "lineage",
         "assertions",
@@ -46,6 +47,7 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _HASH: Final = "4b9a46fb21191606ffaa94e169cb6bdc518a055b0724e46217dc04515b584c46"
+_BUNDLE: Final = "4810d117796907bbf38aa212cbb6f2f71b0a6b92f1e2207d73e9627f35b80ed4"
 _SOURCE: Final = "1111111111111111111111111111111111111111111111111111111111111111"
 _AGENT: Final = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
 _OPERATOR: Final = "--key episteme-data/keys/operator.key"
@@ -67,6 +69,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "compare": ("compare Tesla_Inc ceo", "compare Tesla_Inc ceo --lens recency,consensus,authority"),
     "history": ("history Tesla_Inc ceo --lens consensus",),
     "get": (f"get {_HASH}",),
+    "bundle": (f"bundle {_BUNDLE}",),
     "votes": (f"votes {_HASH}",),
     "lineage": (f"lineage {_HASH} --depth 3",),
     "assertions": ("assertions --subject Tesla_Inc --lifecycle approved", "assertions --since-seq 1000 -o csv"),

@@ -1,7 +1,7 @@
 """episteme export."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
@@ -17,9 +17,11 @@ from episteme.cli.steps import failing
 from episteme.loglines import LogLine
 from episteme.moving import (
     EXPORT_FORMAT,
+    BundleLines,
     ExportHeader,
     lines_of_log,
     load_arrow,
+    with_bundles,
     write_csv,
     write_lines,
     write_parquet,
@@ -41,11 +43,12 @@ class Format(StrEnum):
 
 
 class _Source(NamedTuple):
-    """Lines of a log, whose log it is, and where it ends."""
+    """Lines of a log, whose log it is, where it ends, and what finds the line of a bundle in it."""
 
     database: str
     end: int
     lines: Iterator[LogLine]
+    bundle_line: Callable[[str], LogLine]
 
 
 def export(
@@ -90,7 +93,10 @@ def export(
                 whole=whole,
                 version=version("episteme-db"),
             )
-            count = _write(chosen, _watched(source, moved), header, out, raw=raw)
+            lines = _watched(source, moved)
+            if chosen is Format.JSONL and not whole:
+                lines = with_bundles(lines, source.bundle_line)
+            count = _write(chosen, lines, header, out, raw=raw)
     if to is not None:
         noun = "line" if chosen is Format.JSONL else "claim"
         talk.print(f"exported {counted(count, noun)} to {to}", markup=False)
@@ -107,7 +113,7 @@ def _source(url: str, data: Path | None, after: int, wanted: LogFilter) -> Itera
     if data is not None:
         check_folder(data)
         with ReadOnlyLog.open(data / LOG_FOLDER) as log:
-            yield _Source(log.log_id.hex(), log.durable_end, lines_of_log(log, after, wanted))
+            yield _Source(log.log_id.hex(), log.durable_end, lines_of_log(log, after, wanted), BundleLines(log).line)
         return
     with server(url) as client:
         status = client.status()
@@ -119,7 +125,11 @@ def _source(url: str, data: Path | None, after: int, wanted: LogFilter) -> Itera
             kind=wanted.kind,
             agent=None if wanted.agent is None else wanted.agent.hex(),
         )
-        yield _Source(status.database, status.log.seq + 1, lines)
+
+        def bundle_line(bundle: str) -> LogLine:
+            return next(client.tail(client.get_bundle(bundle).seq - 1, follow=False))
+
+        yield _Source(status.database, status.log.seq + 1, lines, bundle_line)
 
 
 @contextmanager

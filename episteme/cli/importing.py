@@ -19,6 +19,7 @@ from episteme.importer import (
     Keyring,
     Plan,
     Skipped,
+    bundled_claims,
     check_columns,
     claims,
     events_in,
@@ -88,6 +89,10 @@ def import_claims(
         list[str] | None,
         typer.Option("--nothing", help=f"An object that says nothing; repeatable. [default: {_NOTHING_SHOWN}]"),
     ] = None,
+    sign_each: Annotated[
+        bool,
+        typer.Option("--sign-each", help="A signature for each row, not one for a thousand in a bundle."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, and write nothing.")] = False,
     key: KeyName = KEY_DEFAULT,
     url: Url = URL_DEFAULT,
@@ -117,14 +122,14 @@ def import_claims(
                 says_nothing=SAYS_NOTHING if nothing is None else ("", *(text.casefold() for text in nothing)),
                 sign_per=sign_per,
             )
-            _import_rows(file, kind, plan, key, target)
+            _import_rows(file, kind, plan, key, target, sign_each=sign_each)
         elif kind == "export" and data is not None and not _holds_something(data):
             _import_exactly(file, data, target)
         else:
             _import_events(file, kind, target)
 
 
-def _import_rows(file: Path, kind: FileKind, plan: Plan, key: str, target: _Target) -> None:
+def _import_rows(file: Path, kind: FileKind, plan: Plan, key: str, target: _Target, *, sign_each: bool) -> None:
     if kind == "csv":
         check_columns(plan, read_columns(file))
     else:
@@ -146,7 +151,8 @@ def _import_rows(file: Path, kind: FileKind, plan: Plan, key: str, target: _Targ
         _finish(ingestion, target)
         return
     with patient(target.url, target.data) as db:
-        ingestion.run(db, iter(claims(rows(), plan, keyring, ingestion.skip)), _line_count(file), ordered=False)
+        sign = claims if sign_each else bundled_claims
+        ingestion.run(db, iter(sign(rows(), plan, keyring, ingestion.skip)), _line_count(file), ordered=False)
     ingestion.report.keys, ingestion.report.keys_made = len(keyring), keyring.made_count
     _finish(ingestion, target)
 

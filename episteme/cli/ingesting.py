@@ -9,15 +9,16 @@ from typing import Any, Final
 import msgspec
 
 from episteme.api import Database
+from episteme.bundling import Unbundling
 from episteme.cli.bar import bar
-from episteme.cli.output import Output, print_fields, print_json, talk
+from episteme.cli.output import Output, counted, print_fields, print_json, talk
 from episteme.client import Client
 from episteme.errors import EpistemeError
 from episteme.importer import Skipped, summarize_skipped
 from episteme.receipts import IngestResult
 from model import SignedEvent
 
-Item = tuple[int, SignedEvent | bytes]  # its line in the file
+Item = tuple[int | None, SignedEvent | bytes]  # with its line in the file; a bundle that the import made has none
 
 _READABLE_WAIT_S: Final = 30.0
 _MOVED_EVERY: Final = 200
@@ -27,6 +28,7 @@ _KEPT_MAX: Final = 100_000  # refusals and skipped rows that are listed; further
 class Report(msgspec.Struct):
     """What an import did.  rows = accepted + duplicate + refused + the sum of skipped.
 
+    bundles: by how many the rows were signed; they are events of their own, and no rows.
     refusals: how many for each reason.
     """
 
@@ -38,6 +40,7 @@ class Report(msgspec.Struct):
     skipped: dict[str, int] = {}
     keys: int = 0
     keys_made: int = 0
+    bundles: int = 0
     last_seq: int = -1
     seconds: float = 0.0
     claims_per_second: int = 0
@@ -73,21 +76,27 @@ class Ingestion:
 
         ordered: whether the log must keep their order.
         """
-        report, lines = self.report, deque[int]()
+        report, lines, unbundling = self.report, deque[int](), Unbundling()
         started_s = time.monotonic()
 
         def events() -> Iterator[SignedEvent | bytes]:
             for line, event in items:
-                lines.append(line)
-                if line % _MOVED_EVERY == 0:
-                    moved(min(line, rows_max), rows_max)
+                if line is None:
+                    report.bundles += 1
+                else:
+                    lines.append(line)
+                    if line % _MOVED_EVERY == 0:
+                        moved(min(line, rows_max), rows_max)
+                unbundling.sent(is_bundle=line is None)
                 yield event
 
         with bar(f"importing {self._file.name}") as moved:
             try:
                 results = db.ingest(events(), ordered=ordered) if isinstance(db, Client) else db.ingest(events())
                 for result in results:
-                    self._count(result, lines.popleft())
+                    told = unbundling.take(result)
+                    if told is not None:
+                        self._count(told, lines.popleft())
                 _wait_readable(db, report.last_seq)
             except EpistemeError as error:  # what was done until then is told all the same
                 self.failure = error
@@ -138,6 +147,7 @@ def print_report(report: Report, output: Output) -> None:
         print_json(report, output)
         return
     signers = f", signed by {report.keys:,} keys ({report.keys_made:,} made)" if report.keys else ""
+    signers += f" in {counted(report.bundles, 'bundle')}" if report.bundles else ""
     print_fields(
         [
             ("rows", f"{report.rows:,}"),

@@ -1,4 +1,4 @@
-"""episteme get, status."""
+"""episteme get, bundle, status."""
 
 from typing import Annotated
 
@@ -6,10 +6,22 @@ import typer
 
 from episteme.api import StoredAssertion
 from episteme.cli.answers import time_text
-from episteme.cli.output import Output, chosen, print_fields, print_json, shown, size_text, span_text, value_text
+from episteme.cli.output import (
+    Output,
+    chosen,
+    counted,
+    print_fields,
+    print_json,
+    shown,
+    size_text,
+    span_text,
+    talk,
+    value_text,
+)
 from episteme.cli.session import URL_DEFAULT, Data, MinSeq, OutputOption, Url, database, whole_hash
 from episteme.errors import EXIT_FAILED
 from episteme.status import AuditStatus, DiskStatus, StatusReport
+from episteme.stored import StoredBundle
 
 
 def get(
@@ -26,6 +38,25 @@ def get(
         stored = db.get(hash_hex, min_seq=min_seq)
     if chosen(output) is Output.TABLE:
         _print_stored(stored)
+    else:
+        print_json(stored, chosen(output))
+
+
+def bundle(
+    bundle_hash: Annotated[
+        str, typer.Argument(metavar="HASH", callback=whole_hash, help="The bundle's hash, 64 hex digits.")
+    ],
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many hashes, in a table.")] = 20,
+    min_seq: MinSeq = None,
+    url: Url = URL_DEFAULT,
+    data: Data = None,
+    output: OutputOption = None,
+) -> None:
+    """Show a bundle: which events its agent signed by it."""
+    with database(url, data) as db:
+        stored = db.get_bundle(bundle_hash, min_seq=min_seq)
+    if chosen(output) is Output.TABLE:
+        _print_bundle(stored, limit)
     else:
         print_json(stored, chosen(output))
 
@@ -72,8 +103,28 @@ def _print_stored(stored: StoredAssertion) -> None:
         fields.append(("narrative", shown(event.narrative)))
     if isinstance(event.metadata, dict):
         fields.extend((f"metadata {name}", shown(value)) for name, value in sorted(event.metadata.items()))
-    fields.extend(("signed by", signature.agent) for signature in stored.signatures)
+    for one in stored.signatures:
+        fields.append(("signed by", one.agent))
+        if isinstance(one.bundle, str):
+            fields.append(("in bundle", one.bundle))
     print_fields(fields)
+
+
+def _print_bundle(stored: StoredBundle, limit: int) -> None:
+    event = stored.event
+    print_fields(
+        [
+            ("hash", stored.hash),
+            ("seq", str(stored.seq)),
+            ("agent", event.agent),
+            ("said", time_text(event.timestamp)),
+            ("written", time_text(stored.time_ms)),
+            ("signs", counted(len(event.events), "event")),
+            *(("", digest) for digest in event.events[:limit]),
+        ]
+    )
+    if len(event.events) > limit:
+        talk.print("there is more: --limit")
 
 
 def _audit_text(audit: AuditStatus) -> str:

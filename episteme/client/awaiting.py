@@ -9,12 +9,13 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Self, TypeVar
 
 import httpx2
 
 from episteme.acts import Awaiting, Steps
+from episteme.bundling import Bundling
 from episteme.catalog import Listing
 from episteme.client import transport
 from episteme.client.administering import AdminActs
@@ -31,6 +32,7 @@ from episteme.client.retrying import (
     exchange,
 )
 from episteme.client.tailing import STALL_S, Ask, Give, More, Open, TailSteps, tail_steps
+from episteme.client.trusted import TrustedBundles
 from episteme.client.wire import Call, Response, is_good
 from episteme.config import DEFAULT_URL
 from episteme.errors import InvalidParameter
@@ -38,7 +40,7 @@ from episteme.keys import Key
 from episteme.loglines import LogLine
 from episteme.receipts import IngestResult
 from episteme.verifying import check_line
-from model import SignedEvent, SigningKey
+from model import BUNDLE_EVENTS, Event, SignedEvent, SigningKey
 
 Shape = TypeVar("Shape")
 Events = Iterable[SignedEvent | bytes | str] | AsyncIterable[SignedEvent | bytes | str]
@@ -69,6 +71,7 @@ class AsyncClient(Calls, AdminActs, Awaiting):
         self.clock_ms = lambda: time.time_ns() // 1_000_000
         self._patience = setup.patience
         self._compress = setup.compress
+        self._trusted = TrustedBundles()
         try:
             trusted = transport.trust_of(setup.address, ssl_context)
             self._http = httpx2.AsyncClient(base_url=self.url, headers=setup.headers, verify=trusted, trust_env=False)
@@ -106,7 +109,7 @@ class AsyncClient(Calls, AdminActs, Awaiting):
         except StopIteration as done:
             found: Shape = done.value
         if self.verify and call.check is not None:
-            call.check(found)
+            await self.check(found, call.check)
         return found
 
     async def look(self, listing: Listing[Shape], asked: Mapping[str, object]) -> Shape:
@@ -119,6 +122,19 @@ class AsyncClient(Calls, AdminActs, Awaiting):
         """As Client.ingest, for iterables of both kinds.  Close it (contextlib.aclosing) where it is left early."""
         check_in_flight(in_flight)
         return self._ingest(events, 1 if ordered else in_flight, in_flight)
+
+    def ingest_bundled(
+        self,
+        events: Iterable[Event] | AsyncIterable[Event],
+        *,
+        bundle_size: int = BUNDLE_EVENTS,
+        ordered: bool = True,
+        in_flight: int = IN_FLIGHT,
+    ) -> AsyncGenerator[IngestResult, None]:
+        """As Client.ingest_bundled, for iterables of both kinds.  Close it where it is left early."""
+        bundling = Bundling(self._signer(), self.clock_ms, bundle_size)
+        signed = _signed(bundling, events) if isinstance(events, AsyncIterable) else bundling.signed(events)
+        return _results(bundling, self.ingest(signed, ordered=ordered, in_flight=in_flight))
 
     def tail(
         self,
@@ -185,15 +201,14 @@ class AsyncClient(Calls, AdminActs, Awaiting):
         sent: deque[asyncio.Task[list[IngestResult]]] = deque()
         try:
             async for batch in _batches(events):
-                sent.append(asyncio.create_task(deliver(batch)))
-                if len(sent) >= in_flight:
-                    for result in await sent[0]:
+                if batch.needs_earlier and at_once > 1:
+                    async for result in _drained(sent, 0):
                         yield result
-                    sent.popleft()
-            while sent:
-                for result in await sent[0]:
+                sent.append(asyncio.create_task(deliver(batch)))
+                async for result in _drained(sent, in_flight - 1):
                     yield result
-                sent.popleft()
+            async for result in _drained(sent, 0):
+                yield result
         finally:
             for task in sent:
                 task.cancel()
@@ -213,7 +228,7 @@ class AsyncClient(Calls, AdminActs, Awaiting):
                 if isinstance(step, Give):
                     for line in step.lines:
                         if self.verify:
-                            check_line(line)
+                            await self.check(line, check_line)
                         yield line
                 elif isinstance(step, More):
                     told = await self._next(chunks)
@@ -246,6 +261,14 @@ class AsyncClient(Calls, AdminActs, Awaiting):
             return transport.lost(error, self.url)
 
 
+async def _drained(sent: deque[asyncio.Task[list[IngestResult]]], count_max: int) -> AsyncGenerator[IngestResult, None]:
+    """The results of the oldest batches, until no more than so many are left."""
+    while len(sent) > count_max:
+        for result in await sent[0]:
+            yield result
+        sent.popleft()
+
+
 async def _batches(events: Events) -> AsyncIterator[Batch]:
     batcher = Batcher()
     if isinstance(events, AsyncIterable):
@@ -261,3 +284,21 @@ async def _batches(events: Events) -> AsyncIterator[Batch]:
     rest = batcher.rest()
     if rest is not None:
         yield rest
+
+
+async def _signed(bundling: Bundling, events: AsyncIterable[Event]) -> AsyncIterator[SignedEvent]:
+    async for event in events:
+        for one in bundling.add(event):
+            yield one
+    for one in bundling.rest():
+        yield one
+
+
+async def _results(
+    bundling: Bundling, results: AsyncGenerator[IngestResult, None]
+) -> AsyncGenerator[IngestResult, None]:
+    async with aclosing(results):
+        async for result in results:
+            told = bundling.take(result)
+            if told is not None:
+                yield told

@@ -6,16 +6,17 @@ that a program need not know whether it talks to a Node or to a Client.
 
 import random
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from threading import Event
 from typing import Any, Self, TypeVar
 
 import httpx2
 
+from episteme.bundling import Bundling
 from episteme.catalog import Listing
 from episteme.client import transport
 from episteme.client.administering import AdminActs
@@ -32,6 +33,7 @@ from episteme.client.retrying import (
     exchange,
 )
 from episteme.client.tailing import STALL_S, Ask, Give, More, Open, TailSteps, tail_steps
+from episteme.client.trusted import TrustedBundles
 from episteme.client.wire import Call, Response, is_good
 from episteme.config import DEFAULT_URL
 from episteme.errors import InvalidParameter
@@ -40,7 +42,7 @@ from episteme.keys import Key
 from episteme.loglines import LogLine
 from episteme.receipts import IngestResult
 from episteme.verifying import check_line
-from model import SignedEvent, SigningKey
+from model import BUNDLE_EVENTS, Event, SignedEvent, SigningKey
 
 Shape = TypeVar("Shape")
 
@@ -78,6 +80,7 @@ class Client(Calls, AdminActs, Governing):
         self.clock_ms = lambda: time.time_ns() // 1_000_000
         self._patience = setup.patience
         self._compress = setup.compress
+        self._trusted = TrustedBundles()
         try:
             trusted = transport.trust_of(setup.address, ssl_context)
             self._http = httpx2.Client(base_url=self.url, headers=setup.headers, verify=trusted, trust_env=False)
@@ -106,7 +109,7 @@ class Client(Calls, AdminActs, Governing):
         except StopIteration as done:
             found: Shape = done.value
         if self.verify and call.check is not None:
-            call.check(found)
+            self.check(found, call.check)
         return found
 
     def look(self, listing: Listing[Shape], asked: Mapping[str, object]) -> Shape:
@@ -125,6 +128,18 @@ class Client(Calls, AdminActs, Governing):
         """
         check_in_flight(in_flight)
         return self._ingest(events, 1 if ordered else in_flight, in_flight)
+
+    def ingest_bundled(
+        self,
+        events: Iterable[Event],
+        *,
+        bundle_size: int = BUNDLE_EVENTS,
+        ordered: bool = True,
+        in_flight: int = IN_FLIGHT,
+    ) -> Iterator[IngestResult]:
+        """As Database.ingest_bundled; ordered, in_flight: as ingest."""
+        bundling = Bundling(self._signer(), self.clock_ms, bundle_size)
+        return bundling.results(self.ingest(bundling.signed(events), ordered=ordered, in_flight=in_flight))
 
     def tail(
         self,
@@ -184,7 +199,7 @@ class Client(Calls, AdminActs, Governing):
     def _ingest(
         self, events: Iterable[SignedEvent | bytes | str], at_once: int, in_flight: int
     ) -> Generator[IngestResult, None, None]:
-        stopped = Event()
+        stopped = threading.Event()
 
         def deliver(batch: Batch) -> list[IngestResult]:
             if stopped.is_set():
@@ -199,6 +214,8 @@ class Client(Calls, AdminActs, Governing):
         with ThreadPoolExecutor(at_once, thread_name_prefix="ingest") as senders:
             try:
                 for batch in _batches(events):
+                    while sent and batch.needs_earlier and at_once > 1:
+                        yield from sent.popleft().result()
                     sent.append(senders.submit(deliver, batch))
                     if len(sent) >= in_flight:
                         yield from sent.popleft().result()
@@ -252,7 +269,7 @@ class Client(Calls, AdminActs, Governing):
     def _checked(self, lines: list[LogLine]) -> list[LogLine]:
         if self.verify:
             for line in lines:
-                check_line(line)
+                self.check(line, check_line)
         return lines
 
 

@@ -12,8 +12,9 @@ from episteme.api import Answer, Comparison, History, QueryOptions, StoredAssert
 from episteme.audit import Replayed
 from episteme.catalog import Listing, path_part, spelled
 from episteme.client.ingesting import Batch, ingest_call
+from episteme.client.trusted import TrustedBundles
 from episteme.client.wire import Call, Request, reads
-from episteme.errors import NotApplied, UnsupportedMedia
+from episteme.errors import FieldProblem, NotApplied, NotFound, UnsupportedMedia, VerificationFailed
 from episteme.gate import envelope_line
 from episteme.govern import GoverningActs
 from episteme.lookups import split
@@ -21,9 +22,17 @@ from episteme.parameters import asked_over_http, parse_hash
 from episteme.receipts import IngestResult, Receipt
 from episteme.shapes import Page
 from episteme.status import StatusReport
-from episteme.stored import StoredEvent
-from episteme.verifying import check_answer, check_asked, check_comparison, check_event, check_stored
-from model import SignedEvent, kind_of
+from episteme.stored import StoredBundle, StoredEvent
+from episteme.verifying import (
+    bundles_in,
+    check_answer,
+    check_asked,
+    check_bundle,
+    check_comparison,
+    check_event,
+    check_stored,
+)
+from model import FindVoucher, SignedEvent, Voucher, kind_of
 
 Shape = TypeVar("Shape")
 
@@ -34,6 +43,7 @@ class Calls(GoverningActs):
     """What both clients do; a mixin.  They differ in how they send a call."""
 
     _compress: bool
+    _trusted: TrustedBundles
 
     def send(self, call: Call[Any]) -> Any:
         """A step: send a call; what its answer is read into.  Raises: EpistemeError."""
@@ -49,8 +59,8 @@ class Calls(GoverningActs):
         """As Database.query."""
         params = asked_over_http(subject, predicate, options)
 
-        def check(answer: Answer) -> None:
-            check_answer(answer, subject, predicate)
+        def check(answer: Answer, find: FindVoucher) -> None:
+            check_answer(answer, subject, predicate, find)
 
         return self._sent(_get("/v1/query", params, Answer, options.get("wait_s"), check))
 
@@ -61,8 +71,8 @@ class Calls(GoverningActs):
         """As Database.compare."""
         params = asked_over_http(subject, predicate, options) | _present(lenses=",".join(lenses) or None)
 
-        def check(comparison: Comparison) -> None:
-            check_comparison(comparison, subject, predicate)
+        def check(comparison: Comparison, find: FindVoucher) -> None:
+            check_comparison(comparison, subject, predicate, find)
 
         return self._sent(_get("/v1/compare", params, Comparison, options.get("wait_s"), check))
 
@@ -83,9 +93,9 @@ class Calls(GoverningActs):
         params = _present(min_seq=min_seq, wait=_duration(wait_s))
         path = f"/v1/assertions/{parse_hash(hash_hex).hex()}"
 
-        def check(stored: StoredAssertion) -> None:
+        def check(stored: StoredAssertion, find: FindVoucher) -> None:
             check_asked(stored.hash, hash_hex)
-            check_stored(stored)
+            check_stored(stored, find)
 
         return self._sent(_get(path, params, StoredAssertion, wait_s, check))
 
@@ -102,6 +112,30 @@ class Calls(GoverningActs):
         except NotApplied:
             return False
         return True
+
+    @act
+    def check(self, found: Shape, check: Callable[[Shape, FindVoucher], None]) -> Steps[None]:
+        """Check what came, once the bundles that it names are here and were checked themselves.
+
+        Raises: VerificationFailed; what asking for a bundle raises.
+        """
+        vouchers: dict[bytes, Voucher] = {}
+        for bundle in set(bundles_in(found)):
+            voucher = self._trusted.find(bundle)
+            if voucher is None:
+                voucher = yield from self._trust(bundle.hex())
+                self._trusted.put(bundle, voucher)
+            vouchers[bundle] = voucher
+        check(found, vouchers.get)
+
+    def _trust(self, bundle: str) -> Steps[Voucher]:
+        try:
+            stored: StoredBundle = yield self.send(listing_call(catalog.BUNDLE, {"hash": bundle}))
+        except NotFound as error:
+            problem = FieldProblem("/signatures", "are by a bundle that is not there")
+            detail = f"the server has no bundle {bundle}, by which it shows something as signed"
+            raise VerificationFailed(detail, errors=(problem,)) from error
+        return check_bundle(stored, bundle)
 
     @act
     def send_batch(self, batch: Batch) -> Steps[list[IngestResult]]:
@@ -134,22 +168,24 @@ def listing_call(listing: Listing[Shape], asked: Mapping[str, object]) -> Call[S
     path, params = listing.request(spelled(given))
     waits = _present(min_seq=min_seq, wait=_duration(wait_s))
 
-    def check(found: Shape) -> None:
-        _check_listing(found, asked)
+    def check(found: Shape, find: FindVoucher) -> None:
+        _check_listing(found, asked, find)
 
     return _get(path, params | waits, listing.shape, wait_s, check)
 
 
-def _check_listing(found: object, asked: Mapping[str, object]) -> None:
-    """The assertions of a list, where it is one of assertions; an event; the answer of a replay."""
+def _check_listing(found: object, asked: Mapping[str, object], find: FindVoucher) -> None:
+    """The assertions of a list, where it is one of assertions; an event; a bundle; the answer of a replay."""
+    if isinstance(found, StoredBundle):
+        check_bundle(found, str(asked.get("hash")))
     if isinstance(found, StoredEvent):
         check_asked(found.hash, asked.get("hash"))
-        check_event(found.event, found.hash, found.signatures)
+        check_event(found.event, found.hash, found.signatures, find)
     if isinstance(found, Replayed) and found.answer is not None:
-        check_answer(found.answer, found.answer.subject, found.answer.predicate)
+        check_answer(found.answer, found.answer.subject, found.answer.predicate, find)
     for item in found.items if isinstance(found, Page) else ():
         if isinstance(item, StoredAssertion):
-            check_stored(item)
+            check_stored(item, find)
 
 
 def _get(
@@ -157,7 +193,7 @@ def _get(
     params: Mapping[str, str],
     shape: type[Shape],
     wait_s: float | None = None,
-    check: Callable[[Shape], None] | None = None,
+    check: Callable[[Shape, FindVoucher], None] | None = None,
 ) -> Call[Shape]:
     return Call(request=Request("GET", path, params), read=reads(shape), check=check, wait_s=wait_s or 0.0)
 

@@ -16,7 +16,7 @@ from episteme.errors import EpistemeError, Internal, Malformed, TooLarge
 from episteme.gate import envelope_line
 from episteme.parameters import invalid_parameter
 from episteme.receipts import IngestResult, IngestTotal
-from model import SignedEvent
+from model import Bundle, SignedEvent
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,9 +39,10 @@ class Line(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Lines that go in one request."""
+    """Lines that go in one request.  needs_earlier: one of them is signed by a bundle that went before, if at all."""
 
     lines: list[Line]
+    needs_earlier: bool = False
 
     @property
     def body(self) -> bytes:
@@ -55,25 +56,34 @@ class Batch(NamedTuple):
 
 
 class Batcher:
-    """Takes items one by one, and gives a batch whenever one is full.  Not thread-safe."""
+    """Takes items one by one, and gives a batch whenever one is full.  Not thread-safe.
+
+    A bundle and the events behind it go in one batch, be it a larger one, if they are not too many bytes.
+    """
 
     def __init__(self, lines_max: int = BATCH_LINES, bytes_max: int = BATCH_BYTES_MAX) -> None:
         self._lines_max = lines_max
+        self._room = lines_max  # of this batch: more where it begins with a large bundle
         self._bytes_max = bytes_max
-        self._lines: list[Line] = []
-        self._bytes = 0
         self._count = 0
+        self._begin()
 
     def add(self, event: SignedEvent | bytes | str) -> Batch | None:
         """Take one; the batch before it, if it found no room there, or the one that it fills."""
         self._count += 1
         line = _line_of(self._count, event, self._bytes_max)
         full = None
-        if self._lines and self._bytes + len(line.data) > self._bytes_max:
+        listed_count = _listed_count(event)
+        whole_count = len(self._lines) + 1 + listed_count  # lines, once the events of a bundle are here too
+        is_too_long = listed_count > 0 and whole_count > self._lines_max
+        if self._lines and (is_too_long or self._bytes + len(line.data) > self._bytes_max):
             full = self.rest()
+            whole_count = 1 + listed_count
+        self._room = max(self._room, whole_count)
+        self._note_bundles(event)
         self._lines.append(line)
         self._bytes += len(line.data) + 1
-        if full is None and len(self._lines) >= self._lines_max:
+        if full is None and len(self._lines) >= self._room:
             full = self.rest()
         return full
 
@@ -81,8 +91,23 @@ class Batcher:
         """What is left; None: nothing."""
         if not self._lines:
             return None
-        batch, self._lines, self._bytes = Batch(self._lines), [], 0
+        batch = Batch(self._lines, self._needs_earlier)
+        self._begin()
         return batch
+
+    def _begin(self) -> None:
+        self._lines: list[Line] = []
+        self._bytes = 0
+        self._room = self._lines_max
+        self._bundles: set[bytes] = set()  # in this batch
+        self._needs_earlier = False
+
+    def _note_bundles(self, event: SignedEvent | bytes | str) -> None:
+        if isinstance(event, SignedEvent):
+            if isinstance(event.event, Bundle):
+                self._bundles.add(event.digest)
+            if any(one.bundle is not None and one.bundle not in self._bundles for one in event.signatures):
+                self._needs_earlier = True
 
 
 def check_in_flight(in_flight: int) -> None:
@@ -122,6 +147,11 @@ def merge(batch: Batch, answered: list[IngestResult]) -> list[IngestResult]:
     """A result for each line, those refused here in their places."""
     results = iter(answered)
     return [msgspec.structs.replace(line.refusal or next(results), line=line.number) for line in batch.lines]
+
+
+def _listed_count(event: SignedEvent | bytes | str) -> int:
+    """How many events a bundle signs; 0 for anything else."""
+    return len(event.event.events) if isinstance(event, SignedEvent) and isinstance(event.event, Bundle) else 0
 
 
 def _line_of(number: int, event: SignedEvent | bytes | str, bytes_max: int) -> Line:

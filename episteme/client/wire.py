@@ -20,6 +20,7 @@ from episteme.errors import (
     Refused,
     Unreachable,
 )
+from model import FindVoucher
 
 Shape = TypeVar("Shape")
 
@@ -54,7 +55,8 @@ class Incomplete(Exception):
 class Call(Struct, Generic[Shape], frozen=True, kw_only=True):
     """A request with what its answer is read into.
 
-    read: from the body of a good answer; raises Incomplete or Internal.  check: raises VerificationFailed.
+    read: from the body of a good answer; raises Incomplete or Internal.  check: by what bundles vouch for; raises
+    VerificationFailed.
     wait_s: for how long the server was asked to hold the answer back.
     repeatable: whether doing it twice is the same as once, so that it is sent again when nobody knows what became
     of it; every write of an event is.
@@ -62,7 +64,7 @@ class Call(Struct, Generic[Shape], frozen=True, kw_only=True):
 
     request: Request
     read: Callable[[Response], Shape]
-    check: Callable[[Shape], None] | None = None
+    check: Callable[[Shape, FindVoucher], None] | None = None
     wait_s: float = 0.0
     repeatable: bool = True
 

@@ -9,7 +9,17 @@ from episteme.doctor.check import Check, Look, fail, ok, warn
 from episteme.doctor.patient import Patient
 from episteme.folds import FOLDS
 from episteme.moving.copying import OnProgress
-from model import FRAME_KIND_EVENT, ModelError, decode_record, event_hash
+from episteme.vouchers import Vouchers, read_voucher
+from model import (
+    FRAME_KIND_EVENT,
+    ModelError,
+    SignedEvent,
+    Voucher,
+    check_vouched,
+    decode_record,
+    event_hash,
+    is_any_by_bundle,
+)
 from wal import LogError, wall_ms
 from wal.format import VERSION, frame_crc
 
@@ -53,10 +63,10 @@ def clock(patient: Patient) -> Check:
 
 def recent(patient: Patient) -> Check:
     """The last frames: checksums, chain, and of some the hashes and signatures."""
-    log = patient.log
+    log, bundles = patient.log, _Bundles(patient)
     start = max(log.first_seq, log.durable_end - RECENT_COUNT)
     try:
-        count, signed_count = 0, 0
+        count, signed_count, unproven_count = 0, 0, 0
         crc: int | None = None
         while start < log.durable_end:
             for frame in log.read_from(start, count_max=RECENT_COUNT, bytes_max=_RECENT_BYTES):
@@ -67,11 +77,41 @@ def recent(patient: Patient) -> Check:
                     signed = decode_record(frame.payload).signed
                     if event_hash(signed.event) != signed.digest:
                         return _damaged(f"seq {frame.seq}: the event's hash is another")
-                    signed.verify()
+                    signed.verify_own()
+                    unproven_count += not bundles.vouch(signed)
                     signed_count += 1
     except (LogError, ModelError) as error:
         return _damaged(str(error))
-    return ok("log", f"the last {count:,} frames are whole, as are {signed_count:,} hashes with their signatures")
+    told = f"the last {count:,} frames are whole, as are {signed_count:,} hashes with their signatures"
+    if unproven_count:
+        told += f"; the bundles of {unproven_count:,} were not looked at: `episteme log verify` does that"
+    return ok("log", told)
+
+
+class _Bundles:
+    """The bundles by which the events that are looked at were signed, where a state tells their places."""
+
+    def __init__(self, patient: Patient) -> None:
+        self._patient = patient
+        self._vouchers = Vouchers()
+
+    def vouch(self, signed: SignedEvent) -> bool:
+        """Whether the bundles vouch for an event; False where there is no state.  Raises: ModelError; LogError."""
+        if not is_any_by_bundle(signed.signatures):
+            return True
+        if self._patient.folded is None:
+            return False
+        check_vouched(signed.digest, signed.signatures, self._find)
+        return True
+
+    def _find(self, bundle: bytes) -> Voucher | None:
+        voucher, folded = self._vouchers.find(bundle), self._patient.folded
+        if voucher is None and folded is not None:
+            with folded.state.snapshot() as reader:
+                voucher = read_voucher(bundle, reader, self._patient.log)
+            if voucher is not None:
+                self._vouchers.put(bundle, voucher)
+        return voucher
 
 
 def whole(patient: Patient, moved: OnProgress) -> Check:

@@ -76,6 +76,13 @@ class InvalidSignature(Refused):
     hint = "Sign 'episteme/{kind}/v2\\n' and the 32 bytes of the hash, over the canonical bytes of exactly this event."
 
 
+class UnknownBundle(Refused):
+    """A signature by a bundle that does not stand before the event."""
+
+    code = "unknown-bundle"
+    hint = "Write the bundle first, or in the same ingest on an earlier line; if it was refused, its reason says why."
+
+
 class WrongAudience(Refused):
     """The event is meant for another database."""
 

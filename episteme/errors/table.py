@@ -37,6 +37,7 @@ _ROWS: Final = (
     (422, EXIT_REFUSED, kinds.InvalidField, "Invalid field"),
     (422, EXIT_REFUSED, kinds.UnknownKind, "Unknown kind"),
     (422, EXIT_REFUSED, kinds.InvalidSignature, "Invalid signature"),
+    (422, EXIT_REFUSED, kinds.UnknownBundle, "Unknown bundle"),
     (422, EXIT_REFUSED, kinds.WrongAudience, "Wrong audience"),
     (403, EXIT_REFUSED, kinds.KeyRevoked, "Key revoked"),
     (401, EXIT_REFUSED, kinds.TokenRequired, "Token required"),

@@ -46,4 +46,4 @@ def _apply_other(event: LoggedEvent, state: Staging) -> None:
 
 def _new_signatures(event: LoggedEvent, known: Sequence[RowSignature]) -> tuple[RowSignature, ...]:
     agents = {signature.agent for signature in known}
-    return tuple([RowSignature(s.agent, s.signature, event.seq) for s in event.signatures if s.agent not in agents])
+    return tuple([RowSignature.of(s, event.seq) for s in event.signatures if s.agent not in agents])

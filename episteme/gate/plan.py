@@ -5,28 +5,22 @@ Nothing here is charged for what is refused or known, and what is charged is
 given back if the append fails.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from episteme.errors import EpistemeError, FieldProblem, KeyRevoked, QuotaExceeded
+from episteme.errors import EpistemeError, FieldProblem, KeyRevoked, QuotaExceeded, translate
 from episteme.gate.admission import envelope_line
+from episteme.gate.bundles import LoggedBundles
 from episteme.gate.known import Known, RecentEvents, find_known
 from episteme.gate.meter import Charge, Meter, write_tokens
-from episteme.gate.revoked import RevokedKeys, RevokedNow
+from episteme.gate.revoked import RevokedKeys
+from episteme.gate.verification import Submission
 from episteme.receipts import Receipt
+from model import Bundle, InvalidField, SignedEvent, Voucher, check_vouched, is_any_by_bundle, voucher_of
 from model import Receipt as ReceiptFacts
-from model import SignedEvent
-from stores import Reader
+from stores import Snapshot
 
 Outcome = Receipt | EpistemeError
-
-
-class Submission(NamedTuple):
-    """An event on its way in; body_bytes: of the request, or the line, that brought it, None if there was none."""
-
-    signed: SignedEvent
-    via: str
-    body_bytes: int | None = None
 
 
 class Fresh(NamedTuple):
@@ -39,38 +33,57 @@ class Fresh(NamedTuple):
 class Plan:
     """One batch, under the lock of the log's one way in."""
 
-    def __init__(self, reader: Reader, recent: RecentEvents, revoked: RevokedKeys, meter: Meter | None) -> None:
-        """recent, revoked: what is not folded into the reader's state."""
+    def __init__(
+        self, reader: Snapshot, recent: RecentEvents, revoked: RevokedKeys, bundles: LoggedBundles, meter: Meter | None
+    ) -> None:
+        """recent, revoked: what is not folded into the reader's state.  bundles: those of the log."""
         self._reader = reader
         self._recent = recent
         self._revoked = revoked
-        self._revoked_now = RevokedNow(reader)
+        self._revoked_now = revoked.now(reader)
+        self._bundles = bundles
         self._meter = meter
+        self._vouchers: dict[bytes, Voucher] = {}  # of the bundles of this batch that were not refused
+        self._known: dict[bytes, Known] = {}
         self._said: dict[bytes, _Said] = {}
+        self._facts: dict[str, ReceiptFacts] = {}  # of events that nobody pays for, by how they came
         self._revoked_here: dict[bytes, int] = {}  # by an event of this batch: its index in fresh
         self._steps: list[EpistemeError | tuple[SignedEvent, _Said, int | None]] = []  # an index into fresh
         self.fresh: list[Fresh] = []
         self.charges: list[Charge] = []
 
-    def add(self, submission: Submission, refusal: EpistemeError | None) -> None:
-        """Judge the next event; refusal: what its signatures came to."""
-        if refusal is not None:
-            self._steps.append(refusal)
-            return
+    def add_all(self, entries: Sequence[Submission | EpistemeError]) -> None:
+        """Judge events in their order whose own signatures are good; the others were refused before."""
+        good = [one.signed for one in entries if isinstance(one, Submission)]
+        self._known.update(find_known(self._reader, self._recent, good))
+        for one in entries:
+            if isinstance(one, EpistemeError):
+                self._steps.append(one)
+            else:
+                self._add(one)
+
+    def _add(self, submission: Submission) -> None:
         signed = submission.signed
+        agents = [signature.agent for signature in signed.signatures]
+        if is_any_by_bundle(signed.signatures):
+            refusal = self._vouched(signed)
+            if refusal is not None:
+                self._steps.append(refusal)
+                return
         said = self._said.get(signed.digest)
         if said is None:
-            said = self._said[signed.digest] = _Said(find_known(self._reader, self._recent, signed))
-        known = said.known_places(signed)
-        if len(known) == len(signed.signatures):
+            said = self._said[signed.digest] = _Said(self._known.get(signed.digest))
+        known = said.known_places(agents)
+        if len(known) == len(agents):
             self._steps.append((signed, said, None))
             return
-        facts = self._admit(submission, known)
+        facts = self._admit(submission, agents, known)
         if isinstance(facts, EpistemeError):
             self._steps.append(facts)
             return
         index = len(self.fresh)
-        said.join(signed, index)
+        said.join(agents)
+        self._offer(signed)
         revoked = self._revoked_now.revoked_by(signed, said.agents)
         if revoked is not None:
             self._revoked_here.setdefault(revoked, index)
@@ -80,10 +93,12 @@ class Plan:
     def appended(self, first_seq: int) -> list[Outcome]:
         """What to tell, once the first of the fresh events has its position."""
         for seq, fresh in enumerate(self.fresh, first_seq):
-            digest = fresh.signed.digest
-            self._recent.add(seq, fresh.signed, self._recent.find(digest) or self._said[digest].known)
+            said = self._said[fresh.signed.digest]
+            said.known = self._recent.add(seq, fresh.signed, said.known)
         for agent, index in self._revoked_here.items():
             self._revoked.add(agent, first_seq + index)
+        for bundle, voucher in self._vouchers.items():
+            self._bundles.add(bundle, voucher)
         return [
             step if isinstance(step, EpistemeError) else step[1].receipt(step[0], step[2], first_seq)
             for step in self._steps
@@ -93,13 +108,30 @@ class Plan:
         """Nothing of it is in the log."""
         give_back(self._meter, self.charges)
 
-    def _admit(self, submission: Submission, known: tuple[int, ...]) -> ReceiptFacts | EpistemeError:
-        agents = [signature.agent for signature in submission.signed.signatures]
+    def _offer(self, signed: SignedEvent) -> None:
+        """A bundle that the log has, or will have in front of what follows, vouches for its events."""
+        if isinstance(signed.event, Bundle):
+            self._vouchers[signed.digest] = voucher_of(signed.event)
+
+    def _vouched(self, signed: SignedEvent) -> EpistemeError | None:
+        """Why the bundles that this event names do not vouch for it."""
+        try:
+            check_vouched(signed.digest, signed.signatures, self._voucher)
+        except InvalidField as error:
+            return translate(error)
+        return None
+
+    def _voucher(self, bundle: bytes) -> Voucher | None:
+        return self._vouchers.get(bundle) or self._bundles.find(bundle, self._reader, self._recent)
+
+    def _admit(
+        self, submission: Submission, agents: list[bytes], known: tuple[int, ...]
+    ) -> ReceiptFacts | EpistemeError:
         revoked = self._find_revoked(agents)
         if revoked is not None:
             return _key_revoked(agents.index(revoked), revoked)
         if self._meter is None:
-            return ReceiptFacts(via=submission.via)
+            return self._facts.setdefault(submission.via, ReceiptFacts(via=submission.via))
         paying = tuple(agent for place, agent in enumerate(agents) if place not in known)
         charge = self._meter.charge(paying, _tokens(submission), self._reader)
         if isinstance(charge, QuotaExceeded):
@@ -113,32 +145,29 @@ class Plan:
 
 
 class _Said:
-    """What has been said of one hash: before this batch, and by the events of it so far."""
+    """What has been said of one hash: agents, by the events of this batch too; known, by those that have positions."""
+
+    __slots__ = ("agents", "known")
 
     def __init__(self, known: Known | None) -> None:
         self.known = known
-        self.agents = set() if known is None else set(known.agents)
-        self._first_index: int | None = None  # in the batch, if it was not known before
+        self.agents: Collection[bytes] = () if known is None else known.agents
 
-    def known_places(self, signed: SignedEvent) -> tuple[int, ...]:
-        """The places of the signatures that say nothing new."""
-        agents = self.agents
-        return tuple([place for place, one in enumerate(signed.signatures) if one.agent in agents]) if agents else ()
+    def known_places(self, agents: Sequence[bytes]) -> tuple[int, ...]:
+        """The places of the signers who say nothing new."""
+        said = self.agents
+        return tuple([place for place, agent in enumerate(agents) if agent in said]) if said else ()
 
-    def join(self, signed: SignedEvent, index: int) -> None:
-        """Take an event that is the one of this index among those to append."""
-        self.agents.update(signature.agent for signature in signed.signatures)
-        if self._first_index is None:
-            self._first_index = index
+    def join(self, agents: Collection[bytes]) -> None:
+        """Take an event by these signers that is to be appended."""
+        self.agents = {*self.agents, *agents} if self.agents else agents
 
     def receipt(self, signed: SignedEvent, index: int | None, first_seq: int) -> Receipt:
-        """The receipt, once the batch's first position is known."""
+        """The receipt, once the batch's events have their positions."""
         if index is not None:
             return Receipt(signed.hash_hex, first_seq + index)
-        if self.known is not None:
-            return Receipt(signed.hash_hex, self.known.seq, "duplicate")
-        assert self._first_index is not None, "a duplicate repeats something"
-        return Receipt(signed.hash_hex, first_seq + self._first_index, "duplicate")
+        assert self.known is not None, "a duplicate repeats something"
+        return Receipt(signed.hash_hex, self.known.seq, "duplicate")
 
 
 def give_back(meter: Meter | None, charges: Sequence[Charge]) -> None:

@@ -6,7 +6,7 @@ from episteme.listings.assertion import assertions
 from episteme.listings.context import AnswerIndex, AnswersUsed, ClaimPlace, Context
 from episteme.listings.epoch import epoch_report, epochs
 from episteme.listings.escalation import LEVELS, ORDERS, STATUSES, escalation_record, escalations
-from episteme.listings.event import stored_event
+from episteme.listings.event import bundle, stored_event
 from episteme.listings.fold import folds_report
 from episteme.listings.gold import gold_standards
 from episteme.listings.lineage import DEPTH_DEFAULT, DEPTH_MAX, lineage_of
@@ -38,6 +38,7 @@ __all__ = [
     "assertions",
     "bad_cursor",
     "ballot",
+    "bundle",
     "epoch_report",
     "epochs",
     "escalation_record",

@@ -12,10 +12,12 @@ from episteme.moving.copying import Copy, FrameSource, LogSource, OnProgress, ma
 from episteme.moving.exact import Checked, Imported, check_export, import_exactly
 from episteme.moving.export import (
     EXPORT_FORMAT,
+    BundleLines,
     ClaimRow,
     ExportEnd,
     ExportHeader,
     lines_of_log,
+    with_bundles,
     write_csv,
     write_lines,
 )
@@ -36,6 +38,7 @@ from episteme.moving.restore import Restored, make_data_folder, restore
 __all__ = [
     "EXPORT_FORMAT",
     "UNREADABLE",
+    "BundleLines",
     "Checked",
     "ClaimRow",
     "Copy",
@@ -71,6 +74,7 @@ __all__ = [
     "read_manifest",
     "restore",
     "take_backup",
+    "with_bundles",
     "write_csv",
     "write_lines",
     "write_parquet",

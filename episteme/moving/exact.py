@@ -27,7 +27,8 @@ from episteme.moving.folding import Folded
 from episteme.moving.packing import opened
 from episteme.moving.reading import lines_of, read_export, read_header
 from episteme.moving.restore import check_free, make_data_folder
-from model import ModelError, Signature, verify
+from episteme.vouchers import AllVouchers
+from model import ModelError, SignedEvent, raw_signature
 from wal import Diverged, Files, Frame
 
 _OWNER: Final = "the database that is being imported"
@@ -115,12 +116,13 @@ class _Reader:
         self._end: ExportEnd | None = None
         self._copy: Copy | None = None
         self._verifier = _Verifier()
+        self._bundles = AllVouchers()
 
     def read(self, lines: Iterator[tuple[int, bytes]], moved: Callable[[], None]) -> None:
         """Raises: BadCopy; LogError; OSError."""
         page: list[Frame] = []
         size_bytes = 0
-        with self._verifier as verifier:
+        with self._verifier as verifier, self._bundles:
             try:
                 for number, line in read_export(lines):
                     if isinstance(line, ExportEnd):
@@ -150,11 +152,22 @@ class _Reader:
             raise BadCopy(f"line {number} goes on from another line than the one before it: one of the two was changed")
         self._chain = add_frame(self._hasher, frame)
         self.seq += 1
+        if frame.lost:
+            self._bundles.lose()
         if line.event is not None:
-            self.events += 1
-            self.signatures += len(line.signatures)
-            self._verifier.add(number, line)
+            assert line.hash is not None, "frame_of has checked it"
+            signatures = tuple([raw_signature(one) for one in line.signatures])
+            self._check(number, SignedEvent(line.event, bytes.fromhex(line.hash), signatures))
         return frame
+
+    def _check(self, number: int, signed: SignedEvent) -> None:
+        self.events += 1
+        self.signatures += len(signed.signatures)
+        try:
+            self._bundles.check(signed)
+        except ModelError as error:
+            raise BadCopy(f"line {number}: {error}") from error
+        self._verifier.add(number, signed)
 
     def _put(self, page: list[Frame]) -> None:
         if self._begin is None:
@@ -181,16 +194,16 @@ class _Verifier:
 
     def __enter__(self) -> Self:
         self._threads = ThreadPoolExecutor(cpu_count())
-        self._chunk: list[tuple[int, LogLine]] = []
+        self._chunk: list[tuple[int, SignedEvent]] = []
         self._running: deque[Future[None]] = deque()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def add(self, number: int, line: LogLine) -> None:
+    def add(self, number: int, signed: SignedEvent) -> None:
         """Raises: BadCopy for any before it."""
-        self._chunk.append((number, line))
+        self._chunk.append((number, signed))
         if len(self._chunk) == _CHUNK:
             self._flush()
 
@@ -207,15 +220,10 @@ class _Verifier:
             self._running.popleft().result()
 
 
-def _verify(chunk: list[tuple[int, LogLine]]) -> None:
-    """Of lines whose hashes are checked.  Raises: BadCopy."""
-    for number, line in chunk:
-        assert line.event is not None
-        assert line.hash is not None
-        signatures = tuple(
-            Signature(bytes.fromhex(one.agent), bytes.fromhex(str(one.signature))) for one in line.signatures
-        )
+def _verify(chunk: list[tuple[int, SignedEvent]]) -> None:
+    """The own signatures of events whose hashes, and whose bundles, are checked.  Raises: BadCopy."""
+    for number, signed in chunk:
         try:
-            verify(line.event, bytes.fromhex(line.hash), signatures)
+            signed.verify_own()
         except ModelError as error:
             raise BadCopy(f"line {number}: {error}") from error

@@ -9,7 +9,7 @@ Source: docs/operations.md, "Moving data".
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from typing import IO, Any, Final
 
@@ -17,14 +17,16 @@ import msgspec
 from blake3 import blake3
 from msgspec import UNSET, Struct
 
-from episteme.loglines import LogLine, encode_line, frame_of
+from episteme.errors import VerificationFailed
+from episteme.loglines import LogLine, encode_line, frame_of, line_of
 from episteme.moving.digest import add_frame
 from episteme.tailing import LOOKED_BYTES_MAX, LOOKED_COUNT_MAX, LogFilter, check_position, read_page
-from model import Assertion
+from model import Assertion, Bundle
 from wal import LogReader
 
 EXPORT_FORMAT: Final = 1
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_BUNDLES: Final = LogFilter(kind="bundle")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -89,6 +91,46 @@ def lines_of_log(log: LogReader, after: int, wanted: LogFilter) -> Iterator[LogL
         page = read_page(log, after, wanted, count_max=LOOKED_COUNT_MAX, bytes_max=LOOKED_BYTES_MAX)
         yield from (line for line in page.lines if line.seq < end)
         after = page.position
+
+
+def with_bundles(lines: Iterable[LogLine], bundle_line: Callable[[str], LogLine]) -> Iterator[LogLine]:
+    """The lines of a part of a log, each bundle in front of the first of its events, so that they can be verified.
+
+    bundle_line: the line of the bundle with this hash, wherever in the log it stands.
+    """
+    there: set[str | None] = set()
+    for line in lines:
+        for one in line.signatures:
+            if isinstance(one.bundle, str) and one.bundle not in there:
+                there.add(one.bundle)
+                yield bundle_line(one.bundle)
+        if isinstance(line.event, Bundle):
+            if line.hash in there:
+                continue
+            there.add(line.hash)
+        yield line
+
+
+class BundleLines:
+    """Finds bundles in a log that is open here and has no state beside it: what was read once is not read again."""
+
+    def __init__(self, log: LogReader) -> None:
+        self._log = log
+        self._next_seq = log.first_seq
+        self._seqs: dict[str, int] = {}
+
+    def line(self, bundle: str) -> LogLine:
+        """The line of the bundle with this hash.  Raises: VerificationFailed if there is none; Damaged."""
+        while bundle not in self._seqs and self._next_seq < self._log.durable_end:
+            page = read_page(
+                self._log, self._next_seq - 1, _BUNDLES, count_max=LOOKED_COUNT_MAX, bytes_max=LOOKED_BYTES_MAX
+            )
+            for line in page.lines:
+                self._seqs.setdefault(line.hash or "", line.seq)
+            self._next_seq = page.position + 1
+        if bundle not in self._seqs:
+            raise VerificationFailed(f"the log has no bundle {bundle}, by which one of its events is signed")
+        return line_of(self._log.get(self._seqs[bundle]))
 
 
 def write_lines(lines: Iterable[LogLine], header: ExportHeader, out: IO[bytes]) -> int:

@@ -105,3 +105,32 @@ def test_three_imports_at_once_all_finish(episteme: Command, server: Server) -> 
 
     with ThreadPoolExecutor(3) as threads:
         assert list(threads.map(run, ("one", "two", "three"))) == [(0, "")] * 3
+
+
+def test_rows_are_signed_in_a_bundle_for_each_key_unless_each_is_to_have_a_signature(
+    episteme: Command, server: Server
+) -> None:
+    (episteme.folder / "bundled.csv").write_text(TABLE)
+    plan = ["--subject", "bundled:{isbn}", *PLAN[2:], "--sign-per", "source"]
+    first = episteme("import", "bundled.csv", *plan).line
+    assert (first["rows"], first["accepted"], first["bundles"]) == (5, 4, 1)  # two keys sign one row alone
+    with Client(server.url, verify=True) as client:
+        (own, by_bundle) = sorted(
+            (client.get(one.hash).signatures[0] for one in client.assertions(subject="bundled:1").items),
+            key=lambda one: isinstance(one.bundle, str),
+        )
+        assert isinstance(own.signature, str)
+        bundle = client.get_bundle(str(by_bundle.bundle))
+        assert (len(bundle.event.events), bundle.event.timestamp) == (2, 1000)
+    before = log_seq(server.url)
+    again = episteme("import", "bundled.csv", *plan).line
+    assert (again["accepted"], again["duplicate"], log_seq(server.url)) == (0, 4, before)
+    each = episteme("import", "bundled.csv", "--subject", "each:{isbn}", *PLAN[2:], "--sign-each").line
+    assert (each["accepted"], each["bundles"]) == (4, 0)
+    shown = episteme.inside("bundle", bundle.hash, "--url", server.url, "-o", "table", "--limit", "1")
+    assert "2 events" in shown.stdout
+    assert bundle.event.events[0] in shown.stdout
+    assert "more" in shown.stderr
+    assert episteme.inside("bundle", bundle.event.events[0], "--url", server.url).code == 3
+    claim = episteme.inside("get", bundle.event.events[0], "--url", server.url, "-o", "table")
+    assert bundle.hash in claim.stdout

@@ -16,6 +16,7 @@ from episteme import Client, Key, Node
 from episteme.node import LOG_FOLDER, STATE_FOLDER
 from episteme.server.access import token_store
 from keycodec import view_key
+from model import sign_bundle
 from stores import Batch, HybridStore
 from tests.support.command import Command
 from tests.support.events import KEY_A, KEY_B, make_assertion, signed
@@ -319,3 +320,22 @@ def test_lines_that_are_no_objects_are_put_beside_the_file_and_the_others_are_im
     assert (ran.code, ran.line["rows"], ran.line["accepted"]) == (7, 5, 2), ran.stderr
     refused = [json.loads(line) for line in (tmp_path / "claims.jsonl.rejected").read_text().splitlines()]
     assert [(one["line"], one["reason"]) for one in refused] == [(number, "no JSON object") for number in (2, 3, 4)]
+
+
+def test_a_part_of_a_log_is_exported_with_the_bundles_that_sign_it_and_is_imported_alone(
+    live: Live, offline: Command, tmp_path: Path
+) -> None:
+    first, wanted = sign_bundle([make_assertion(subject=f"part {at % 2}", timestamp=at) for at in range(6)], KEY_B, 1)
+    second, others = sign_bundle([make_assertion(subject="elsewhere", timestamp=at) for at in range(2)], KEY_B, 1)
+    with Client(live.server.url) as client:
+        *_, last = client.ingest([second, *others, first, *wanted])
+        assert client.wait_applied(last.seq or 0, 10)
+    parts = (("--subject", "part 0"), ("--after", str((last.seq or 0) - 1)))
+    for number, (source, part) in enumerate(
+        (source, part) for source in (("--url", live.server.url), ("--data", str(live.server.data))) for part in parts
+    ):
+        file = str(tmp_path / f"{number}.jsonl")
+        assert live.episteme.inside("export", "-O", file, *source, *part).code == 0
+        ran = offline.inside("import", file, "--data", str(folder_of(tmp_path / f"{number}")))
+        assert (ran.code, ran.line["refused"]) == (0, 0), ran.stderr
+        assert ran.line["accepted"] == (4 if part[0] == "--subject" else 2)

@@ -24,10 +24,10 @@ from episteme.errors import (
     VerificationFailed,
 )
 from episteme.loglines import LogLine, encode_line
-from model import to_envelope
+from model import SignedEvent, sign_bundle, to_envelope
 from tests.client.test_tailing import caught_up, event
 from tests.support.awaited import Awaited
-from tests.support.events import HASH_1, make_assertion, signed
+from tests.support.events import HASH_1, KEY_A, NOW_MS, make_assertion, signed
 from tests.support.scripted import Act, Talk, reply, scripted
 
 Open = Callable[..., Any]
@@ -323,3 +323,50 @@ def test_verified_answer_is_checked_and_an_unverified_one_is_not(client: Open) -
             client(server.url, verify=True).get(LINE.hash_hex)
         with pytest.raises(VerificationFailed, match="asked for"):
             client(server.url, verify=True).get(HASH_1)
+
+
+BUNDLE, (BUNDLED, _) = sign_bundle([make_assertion(subject=name) for name in ("first", "second")], KEY_A, NOW_MS)
+OTHER, _ = sign_bundle([make_assertion(subject="other")], KEY_A, NOW_MS)
+
+
+def shown(signed_event: SignedEvent, **changes: Any) -> Act:
+    """An event or a bundle, as a server shows it."""
+    envelope = to_envelope(signed_event.event, signed_event.signatures)
+    told = {"hash": signed_event.hash_hex, "seq": 1, "time_ms": 1, "agents": [], **msgspec.to_builtins(envelope)}
+    return reply(200, msgspec.json.encode(told | changes))
+
+
+def test_what_is_signed_by_bundle_is_checked_by_the_bundle_which_is_asked_for_once(client: Open) -> None:
+    with scripted(shown(BUNDLED), shown(BUNDLE), shown(BUNDLED)) as server:
+        db = client(server.url, verify=True)
+        for _ in range(2):
+            assert db.get(BUNDLED.hash_hex).hash == BUNDLED.hash_hex
+        paths = [talk.path for talk in server.talks]
+    event, bundle = f"/v1/assertions/{BUNDLED.hash_hex}", f"/v1/bundles/{BUNDLE.hash_hex}"
+    assert paths == [event, bundle, event]
+
+
+BY_BUNDLE = {"agent": KEY_A.agent_hex, "bundle": OTHER.hash_hex}
+NOT_FOUND = reply(404, b'{"code": "not-found", "detail": "no such bundle"}')
+
+
+@pytest.mark.parametrize(
+    ("event", "bundle"),
+    [
+        pytest.param(shown(BUNDLED), NOT_FOUND, id="there is no bundle"),
+        pytest.param(shown(BUNDLED), shown(OTHER), id="another bundle comes"),
+        pytest.param(shown(BUNDLED, signatures=[BY_BUNDLE]), shown(OTHER), id="the bundle does not list it"),
+        pytest.param(shown(BUNDLED), shown(BUNDLE, signatures=[BY_BUNDLE]), id="the bundle is signed by a bundle"),
+        pytest.param(shown(BUNDLED), shown(BUNDLE, signatures=[]), id="nobody has signed the bundle"),
+        pytest.param(
+            shown(BUNDLED),
+            shown(BUNDLE, signatures=[{"agent": KEY_A.agent_hex, "signature": "0" * 128}]),
+            id="the bundle is forged",
+        ),
+    ],
+)
+def test_what_its_bundle_does_not_vouch_for_is_refused_by_who_verifies(client: Open, event: Act, bundle: Act) -> None:
+    with scripted(event, bundle) as server:
+        with pytest.raises(VerificationFailed):
+            client(server.url, verify=True, attempts=1).get(BUNDLED.hash_hex)
+        assert len(server.talks) == 2  # nothing else is asked for, whatever a bundle names

@@ -18,12 +18,19 @@ from episteme.client.wire import Incomplete, Response
 from episteme.errors import Internal
 from episteme.receipts import IngestResult, IngestSummary, IngestTotal
 from episteme.server.writes import summarize
-from tests.support.events import KEY_A, make_assertion, signed
+from model import SignedEvent, encode_envelope, sign_bundle
+from tests.support.events import KEY_A, NOW_MS, make_assertion, signed
 
 LINE = b'{"event": 1}'
 
 
 def batches_of(batcher: Batcher, events: list[bytes]) -> list[Batch]:
+    found = [batch for event in events if (batch := batcher.add(event)) is not None]
+    rest = batcher.rest()
+    return [*found, *([] if rest is None else [rest])]
+
+
+def signed_batches(batcher: Batcher, events: list[SignedEvent]) -> list[Batch]:
     found = [batch for event in events if (batch := batcher.add(event)) is not None]
     rest = batcher.rest()
     return [*found, *([] if rest is None else [rest])]
@@ -105,3 +112,50 @@ def test_large_batch_is_compressed_and_a_small_one_is_not() -> None:
     assert zstd.decompress(request.body) == large.body
     for call in (ingest_call(large, compressed=False), ingest_call(small, compressed=True)):
         assert "Content-Encoding" not in call.request.headers
+
+
+# Bundles
+
+
+def bundled(subject: str, count: int) -> list[SignedEvent]:
+    bundle, events = sign_bundle([make_assertion(subject=f"{subject} {at}") for at in range(count)], KEY_A, NOW_MS)
+    return [bundle, *events]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 8), st.integers(2000, 9000))
+def test_a_bundle_is_in_one_batch_with_its_events_or_they_say_that_they_need_it(
+    sizes: list[int], lines_max: int, bytes_max: int
+) -> None:
+    groups = [bundled(str(number), size) for number, size in enumerate(sizes)]
+    batches = signed_batches(Batcher(lines_max, bytes_max), [one for group in groups for one in group])
+    assert [line.number for batch in batches for line in batch.lines] == list(range(1, sum(sizes) + len(sizes) + 1))
+    place = {line.number: at for at, batch in enumerate(batches) for line in batch.lines}
+    number = 1
+    for group in groups:
+        at = {place[number + one] for one in range(len(group))}
+        assert all(batches[one].needs_earlier for one in at - {place[number]})
+        size_bytes = sum(len(encode_envelope(one)) + 1 for one in group)
+        assert len(at) == 1 or size_bytes > bytes_max - 2000  # a line of the batch before is all that may be in the way
+        number += len(group)
+    for batch in batches:
+        assert len(batch.body) <= bytes_max + len(batch.lines)
+        if batch.needs_earlier:
+            assert b'"bundle"' in batch.lines[0].data
+
+
+def test_small_bundles_share_a_batch_and_the_largest_has_one_of_its_own() -> None:
+    small = [one for number in range(10) for one in bundled(str(number), 4)]
+    assert [len(batch.lines) for batch in signed_batches(Batcher(lines_max=25), small)] == [25, 25]
+    large = [signed(make_assertion()), *bundled("large", 60), signed(make_assertion())]
+    found = signed_batches(Batcher(lines_max=25), large)
+    assert [len(batch.lines) for batch in found] == [1, 61, 1]
+    assert not any(batch.needs_earlier for batch in found)
+
+
+def test_an_event_whose_bundle_went_before_says_so() -> None:
+    bundle, first, second = bundled("apart", 2)
+    (batch,) = signed_batches(Batcher(), [second])
+    assert batch.needs_earlier
+    assert [one.needs_earlier for one in signed_batches(Batcher(lines_max=1), [bundle, first, second, second])] == [
+        *(False, True)
+    ]

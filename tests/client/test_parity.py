@@ -12,7 +12,7 @@ from episteme.acts import Awaiting, Blocking, Steps, act
 from episteme.api import Database
 
 NAMES = sorted(name for name in dir(Client) if not name.startswith("_"))
-WRITTEN_TWICE = {"close", "from_env", "ingest", "look", "send", "tail", "carry_out"}
+WRITTEN_TWICE = {"close", "from_env", "ingest", "ingest_bundled", "look", "send", "tail", "carry_out"}
 
 
 @pytest.mark.parametrize("name", NAMES)

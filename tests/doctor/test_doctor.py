@@ -15,7 +15,7 @@ from episteme.doctor.folder import fsync, open_files, space
 from episteme.doctor.logs import clock
 from episteme.node import LOG_FOLDER, Node
 from keycodec import assertion_key, view_key, vote_tally_key
-from model import FRAME_KIND_EVENT
+from model import FRAME_KIND_EVENT, Receipt, SignedEvent, encode_record, sign_bundle
 from stores import Batch
 from tests.support.events import KEY_A, NOW_MS, make_assertion, make_vote, signed
 from tests.support.logs import LOG_ID, flip_bit, open_log, segment_files
@@ -40,6 +40,25 @@ def test_nothing_is_wrong_with_any_history(tmp_path: Path, seed: int) -> None:
         found = checked(node, deep=True)
     assert {name: check for name, check in found.items() if check.level not in ("ok", "warn")} == {}
     assert {"views", "folds", "recount", "log"} <= {name for name, check in found.items() if check.level == "ok"}
+
+
+def test_signatures_by_bundle_are_looked_at_where_the_state_tells_of_the_bundles(tmp_path: Path) -> None:
+    bundle, events = sign_bundle([make_assertion(subject=f"s{number}") for number in range(3)], KEY_A, NOW_MS)
+    with node_on(tmp_path) as node:
+        node.submit_many([bundle, *events], "test")
+        assert node.wait_applied(3, WAIT_S)
+        assert checked(node)["log"].level == checked(node, deep=True)["log"].level == "ok"
+        unlisted = signed(make_assertion(subject="unlisted"))
+        forged = SignedEvent(unlisted.event, unlisted.digest, events[0].signatures)
+        node.log.append(encode_record(forged, Receipt()), FRAME_KIND_EVENT).wait()
+        for deep in (False, True):
+            found = checked(node, deep=deep)["log"]
+            assert found.level == "fail"
+            assert "/signatures/0/bundle" in found.detail
+        alone = Patient.of_node(node)._replace(folded=None)
+        found = next(one for one in examine(alone, lambda done, total: None, deep=False) if one.name == "log")
+        assert found.level == "ok"
+        assert "the bundles of 4 were not looked at" in found.detail
 
 
 def test_empty_database_is_well(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from episteme.importer import (
     Keyring,
     Plan,
     Skipped,
+    bundled_claims,
     check_columns,
     claims,
     read_columns,
     read_rows,
     summarize_skipped,
 )
-from model import Assertion, BooleanValue, NumberValue, ReferenceValue, SignedEvent, TextValue
+from episteme.vouchers import AllVouchers
+from model import Assertion, BooleanValue, Bundle, NumberValue, ReferenceValue, SignedEvent, TextValue
 
 PLAN = Plan(subject="isbn:{isbn}", predicate="authors", object="{authors}", timestamp_ms=1000)
 TABLE = """isbn,authors,shop
@@ -232,3 +234,27 @@ def test_claims_of_a_plan_that_breaks_a_rule_are_refused_by_the_database(tmp_pat
         assert {result.code for result in results} <= {"invalid-field"}
         assert len(results) + len(skipped) == 4
         assert node.end_seq == -1
+
+
+def test_bundled_rows_are_those_that_are_signed_each_and_a_bundle_is_in_front_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many keys, more rows than are held: each row once, with its line, and verified by a bundle that came before."""
+    monkeypatch.setattr("episteme.importer.HELD_COUNT_MAX", 12)
+    rows = "".join(f"{number},Knuth,shop {number * number % 7}\n" for number in range(60))
+    path = table(tmp_path, f"isbn,authors,shop\n{rows}")
+    plan = Plan(subject="isbn:{isbn}", predicate="authors", object="{authors}", timestamp_ms=5, sign_per="shop")
+    keyring = Keyring(plan, Key.generate, tmp_path / "keys")
+    own = list(claims(read_rows(path), plan, keyring, lambda _: None))
+    made = list(bundled_claims(read_rows(path), plan, keyring, lambda _: None))
+    lines = {line: one for line, one in made if line is not None}
+    assert {line: (one.digest, one.signatures[0].agent) for line, one in lines.items()} == {
+        line: (one.digest, one.signatures[0].agent) for line, one in own
+    }
+    with AllVouchers() as bundles:
+        for line, one in made:
+            assert isinstance(one.event, Bundle) is (line is None)
+            one.verify_own()
+            assert bundles.check(one)
+    assert list(bundled_claims(read_rows(path), plan, keyring, lambda _: None)) == made
+    assert sum(1 for line, _ in made if line is None) > 7  # what was held was signed before all of it was read

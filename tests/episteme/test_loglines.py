@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from episteme.errors import InvalidField, Malformed, VerificationFailed
 from episteme.loglines import LogLine, decode_line, encode_line, frame_of, line_of
@@ -15,12 +16,14 @@ from model import (
     FRAME_KIND_RULES,
     DatabaseRules,
     Receipt,
+    SignedEvent,
     decode_record,
     encode_record,
     encode_rules,
     kind_of,
+    sign_bundle,
 )
-from tests.support.events import FULL_EVENTS, KEY_A, KEY_B, events, make_assertion, signed
+from tests.support.events import FULL_EVENTS, KEY_A, KEY_B, NOW_MS, events, make_assertion, signed
 from wal import Frame
 from wal.format import FLAG_LOST, FLAG_MORE, FLAG_SYNCED
 
@@ -161,11 +164,18 @@ def test_line_of_no_frame_is_refused_and_the_field_named(line: LogLine, pointer:
     assert [one.pointer for one in caught.value.errors] == [pointer]
 
 
-def test_signature_by_bundle_is_refused() -> None:
-    shown = json.loads(encode_line(changed(EVENT)))
-    shown["signatures"][0] = {"agent": KEY_A.agent_hex, "bundle": "0" * 64}
-    with pytest.raises(InvalidField, match="signatures/0/bundle"):
-        frame_of(decode_line(json.dumps(shown).encode()))
+def test_signature_by_bundle_is_shown_by_the_hash_of_the_bundle_and_comes_back() -> None:
+    bundle, (one,) = sign_bundle([make_assertion()], KEY_A, NOW_MS)
+    both = SignedEvent(one.event, one.digest, (*one.signatures, KEY_B.sign(one.event)))
+    for signed_event in (bundle, one, both):
+        frame = Frame(3, 1 << 16, FRAME_KIND_EVENT, 0, encode_record(signed_event, Receipt("test", 10)), 7)
+        line = decode_line(encode_line(line_of(frame)))
+        assert frame_of(line) == frame
+        assert line.signed == signed_event
+    assert [(one.agent, one.bundle) for one in line.signatures] == [
+        (KEY_A.agent_hex, bundle.hash_hex),
+        (KEY_B.agent_hex, UNSET),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,32 @@ from episteme.api import (
 )
 from episteme.errors import VerificationFailed
 from episteme.loglines import LogLine
+from episteme.stored import StoredBundle
 from episteme.verifying import (
+    bundles_in,
     check_answer,
     check_asked,
+    check_bundle,
     check_comparison,
     check_event,
     check_line,
     check_stored,
 )
-from model import Envelope, EnvelopeSignature, Event, SignedEvent, SigningKey, TextValue, sign_event, to_envelope
+from model import (
+    Bundle,
+    Envelope,
+    EnvelopeSignature,
+    Event,
+    SignedEvent,
+    SigningKey,
+    TextValue,
+    event_hash,
+    no_bundles,
+    shown_signature,
+    sign_bundle,
+    sign_event,
+    to_envelope,
+)
 from tests.support.events import (
     FULL_EVENTS,
     HASH_1,
@@ -171,6 +188,41 @@ def test_event_that_nobody_signed_or_not_its_agent_is_found() -> None:
         check_event(vote.event, vote.hash, vote.signatures[1:])
     with pytest.raises(VerificationFailed, match="asked for"):
         check_asked(genuine.hash, vote.hash)
+
+
+BUNDLE, (BUNDLED, _) = sign_bundle([make_assertion(subject=name) for name in ("first", "second")], KEY_A, NOW_MS)
+
+
+def shown_bundle(signed_event: SignedEvent) -> StoredBundle:
+    assert isinstance(signed_event.event, Bundle)
+    signatures = [shown_signature(one) for one in signed_event.signatures]
+    return StoredBundle(signed_event.hash_hex, 1, 1, signed_event.event, signatures, [])
+
+
+def test_what_is_signed_by_bundle_is_checked_by_the_bundle_at_hand() -> None:
+    voucher = check_bundle(shown_bundle(BUNDLE), BUNDLE.hash_hex)
+    find = {BUNDLE.digest: voucher}.get
+    genuine = shown(BUNDLED)
+    check_event(genuine.event, genuine.hash, genuine.signatures, find)
+    line = LogLine(seq=1, time_ms=1, hash=genuine.hash, event=BUNDLED.event, signatures=tuple(genuine.signatures))
+    check_line(line, find)
+    assert list(bundles_in(line)) == [BUNDLE.digest]
+    assert list(bundles_in(shown_bundle(BUNDLE))) == []
+    for event, finder in ((genuine.event, no_bundles), (make_assertion(subject="third"), find)):
+        with pytest.raises(VerificationFailed) as refused:
+            check_event(event, event_hash(event).hex(), genuine.signatures, finder)
+        assert refused.value.errors[0].pointer == "/signatures/0/bundle"
+
+
+def test_a_bundle_that_was_not_asked_for_or_is_not_signed_by_its_agent_is_not_believed() -> None:
+    for bundle, asked in (
+        (BUNDLE, HASH_1),
+        (SignedEvent(BUNDLE.event, BUNDLE.digest, (KEY_B.sign(BUNDLE.event),)), BUNDLE.hash_hex),
+        (SignedEvent(BUNDLE.event, BUNDLE.digest, BUNDLED.signatures), BUNDLE.hash_hex),
+        (SignedEvent(BUNDLE.event, BUNDLED.digest, BUNDLE.signatures), BUNDLED.hash_hex),
+    ):
+        with pytest.raises(VerificationFailed):
+            check_bundle(shown_bundle(bundle), asked)
 
 
 # Answers

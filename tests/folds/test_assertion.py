@@ -14,7 +14,9 @@ from model import (
     Receipt,
     SignedEvent,
     UnsupportedRecord,
+    bundles_at_hand,
     encode_record,
+    sign_bundle,
 )
 from stores import (
     AssertionStore,
@@ -24,6 +26,7 @@ from stores import (
     Posting,
     Reader,
     ViewStore,
+    VoteStore,
 )
 from tests.support.events import FULL_EVENTS, KEY_A, KEY_B, NOW_MS, make_assertion, make_vote, signed
 from tests.support.histories import KEYS, fold, logged
@@ -78,6 +81,22 @@ def test_full_claim_is_read_back_as_it_was_signed(tmp_path: Path) -> None:
     row = AssertionStore(reader).find(full.digest)
     assert row is not None
     assert row.signed(full.digest) == full
+
+
+def test_who_signed_by_a_bundle_is_kept_with_its_hash_in_place_of_a_signature(tmp_path: Path) -> None:
+    bundle, (claim, vote) = sign_bundle([CLAIM, make_vote(assertion=DIGEST.hex())], KEY_A, NOW_MS)
+    reader, _ = folded(tmp_path, [bundle, claim, vote, signed(CLAIM, KEY_B), signed(CLAIM)])
+    row = AssertionStore(reader).find(DIGEST)
+    assert row is not None
+    own = signed(CLAIM, KEY_B).signatures[0].signature
+    assert [(one.signature, one.seq, one.bundle) for one in row.signatures] == [(b"", 1, bundle.digest), (own, 3, None)]
+    row.signed(DIGEST).verify(bundles_at_hand([bundle]))
+    kept = VoteStore(reader).get(CLAIM.subject, DIGEST.hex(), vote.hash_hex)
+    assert kept is not None
+    assert kept.signatures == vote.signatures
+    found = EventStore(reader).get(bundle.digest)
+    assert found is not None
+    assert (found.kind, found.seq, found.agents) == ("bundle", 0, (KEY_A.agent,))
 
 
 def test_every_other_kind_is_kept_with_its_first_place_and_its_signers(tmp_path: Path) -> None:

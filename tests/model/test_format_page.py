@@ -14,6 +14,7 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "format-events.md").read_text("utf-8")
 KINDS_PART: Final = PAGE.partition("\n## Kinds\n")[2].partition("\n## ")[0]
 RULES_PART: Final = PAGE.partition("\n## Rules of the database\n")[2].partition("\n## ")[0]
+BUNDLES_PART: Final = PAGE.partition("\n## Signatures by bundle\n")[2].partition("\n## ")[0]
 EXAMPLE: Final = PAGE.partition("\n## Worked example\n")[2]
 GOLDEN: Final = ROOT / "tests" / "golden"
 
@@ -47,6 +48,15 @@ def test_the_worked_example_is_the_first_vector_and_the_golden_record() -> None:
     signatures = [f"agent     {entry['agent']}\nsignature {entry['signature']}" for entry in vector["signatures"]]
     record = (GOLDEN / "event-record-v1.hex").read_text("ascii").strip()
     assert blocks == [vector["canonical"], vector["hash"], *signatures, record]
+
+
+def test_the_example_of_a_bundle_is_that_of_the_vectors_and_the_golden_record() -> None:
+    bundle = json.loads((GOLDEN / "bundle-vectors.json").read_text("utf-8"))["bundle"]
+    blocks = re.findall(r"^```\n(.*?)\n```$", BUNDLES_PART, re.MULTILINE | re.DOTALL)
+    first = bundle["signatures"][0]
+    record = (GOLDEN / "event-record-v2.hex").read_text("ascii").strip()
+    signature = f"agent     {first['agent']}\nsignature {first['signature']}"
+    assert blocks == [bundle["canonical"], bundle["hash"], signature, record]
 
 
 def test_the_page_lists_every_rule_of_the_database_with_its_default() -> None:

@@ -66,9 +66,9 @@ def test_an_empty_receipt_takes_one_byte() -> None:
     assert encode_record(signed(make_assertion()), Receipt()).endswith(b"\x80")
 
 
-@pytest.mark.parametrize("version", [0, 2, 0x7B, 0xFF])
+@pytest.mark.parametrize("version", [0, 3, 0x7B, 0xFF])
 def test_another_version_byte_is_refused_by_name(version: int) -> None:
-    with pytest.raises(UnsupportedRecord, match=f"version {version:02x}; this program reads 1"):
+    with pytest.raises(UnsupportedRecord, match=f"version {version:02x}; this program reads 1 and 2"):
         decode_record(bytes([version]) + GOLDEN_RECORD[1:])
 
 

@@ -70,10 +70,9 @@ def test_what_is_not_there_has_neither_row_nor_head() -> None:
     assert [head is None for head in store.heads(subject, [OTHER, DIGEST, OTHER])] == [True, False, True]
 
 
-def test_who_signed_in_a_bundle_has_no_signature_of_its_own_to_show() -> None:
+def test_who_signed_in_a_bundle_is_shown_with_the_bundle_in_place_of_a_signature() -> None:
     shown = BUNDLED_ASSERTION_ROW.signed(DIGEST).signatures
-    assert [signature.agent for signature in shown] == [KEY_A.agent]
-    assert [signature.agent for signature in BUNDLED_ASSERTION_ROW.signatures] == [KEY_A.agent, KEY_B.agent]
+    assert [(signature.agent, signature.bundle) for signature in shown] == [(KEY_A.agent, None), (KEY_B.agent, OTHER)]
 
 
 def test_damage_outside_the_event_is_found_without_reading_the_event() -> None:
