@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := .bench-peer
 DATA   ?= ./episteme-data
 HOST   ?= 127.0.0.1
 PORT   ?= 18180
@@ -23,7 +24,7 @@ check: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## measure writes and the import; prints a table
+bench: $(VENV)/.dev $(PEERS)/.made  ## measure writes and the import; prints a table
 	$(BIN)/python -m bench $(ARGS)
 
 test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers; 20,000 simulated crash states of logs, 5,000 of stores
@@ -41,9 +42,8 @@ test-api: $(VENV)/.dev  ## ask a real server all that its OpenAPI document makes
 	$(BIN)/python -m tests.campaigns.api_campaign $(ARGS)
 	$(BIN)/python -m tests.campaigns.envelope_campaign
 
-bench-logs: $(VENV)/.dev  ## measure the logs beside a peer, where that can be installed; prints a table
-	@test -x .bench-peer/bin/python || { $(PYTHON) -m venv .bench-peer && .bench-peer/bin/python -m pip install --quiet --disable-pip-version-check 'net-mesh>=0.45,<0.46'; } || echo "net-mesh could not be installed: its rows stay empty"
-	$(BIN)/python -m bench.logs --peer .bench-peer/bin/python $(ARGS)
+bench-logs: $(VENV)/.dev $(PEERS)/.made  ## measure the logs beside a peer, where that can be installed; prints a table
+	$(BIN)/python -m bench.logs --peer $(PEERS)/bin/python $(ARGS)
 
 bench-state: $(VENV)/.dev  ## measure folds, views, tasks, restart and memory of a state; prints tables
 	$(BIN)/python -m bench.state $(ARGS)
@@ -76,5 +76,14 @@ $(VENV)/.dev: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime
 
+# The peers of bench/peers, each where it can be had; the mark is made when all of them are.
+$(PEERS)/.made: bench/peers/requirements.txt | $(VENV)/.dev
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@echo "installing peers into $(PEERS) ..."
+	@grep -v '^#' $< | { missing=0; while read -r package; do \
+		$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 "$$package" \
+		|| { echo "$$package could not be installed: its rows stay empty"; missing=1; }; \
+	done; test $$missing = 1 || touch $@; }
+
 clean:  ## remove what the build made (never data)
-	rm -rf $(VENV) .venv-lowest .bench-peer .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-lowest $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
