@@ -1,50 +1,50 @@
 """Many numbered lines in one write: each is admitted or refused alone, and has its own result."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from episteme.errors import EpistemeError
-from episteme.gate import Outcome
+from episteme.gate import Chunk, Outcome, Submission
 from episteme.receipts import IngestResult
 from model import SignedEvent
 
+Line = tuple[int, SignedEvent | bytes | str]  # its number, and what it holds
 
-def write_lines(
-    lines: Iterable[tuple[int, SignedEvent | bytes | str]],
-    admit: Callable[[bytes], SignedEvent],
-    readmit: Callable[[SignedEvent], SignedEvent],
-    submit_many: Callable[[list[SignedEvent], list[int | None]], list[Outcome]],
+
+def write_chunked(
+    lines: Iterable[Line],
+    admit: Callable[[SignedEvent | bytes], SignedEvent],
+    via: str,
+    chunk_count: int,
+    ingest: Callable[[Sequence[Chunk]], list[Outcome]],
 ) -> list[IngestResult]:
     """Write what is admitted, in order; one result for each line, by its number.
 
-    admit, readmit: of bytes and of events; what they refuse is refused alone.  submit_many: one outcome for each,
-    given them and the bytes of the line that each was, None for an event.
-    Raises: whatever submit_many does.
+    admit: called in the threads of ingest, so many lines at a time as chunk_count says; what it refuses is refused
+    alone.  ingest: one outcome for each line of its chunks.
+    Raises: whatever ingest does.
     """
-    results: list[IngestResult | None] = []
-    admitted: list[SignedEvent] = []
-    sizes: list[int | None] = []
-    places: list[tuple[int, int]] = []
-    for place, (number, given) in enumerate(lines):
+    taken = list(lines)
+    parts = [taken[start : start + chunk_count] for start in range(0, len(taken), chunk_count)]
+    outcomes = ingest([partial(admitted, part, admit, via) for part in parts])
+    return [_result(number, outcome) for (number, _), outcome in zip(taken, outcomes, strict=True)]
+
+
+def admitted(
+    lines: Sequence[Line], admit: Callable[[SignedEvent | bytes], SignedEvent], via: str
+) -> list[Submission | EpistemeError]:
+    """Admit lines, each alone."""
+    entries: list[Submission | EpistemeError] = []
+    for _, given in lines:
         line = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
         try:
-            signed = admit(line) if isinstance(line, bytes) else readmit(line)
+            entries.append(Submission(admit(line), via, len(line) if isinstance(line, bytes) else None))
         except EpistemeError as error:
-            results.append(_refused(number, error))
-            continue
-        results.append(None)
-        admitted.append(signed)
-        sizes.append(len(line) if isinstance(line, bytes) else None)
-        places.append((place, number))
-    for (place, number), outcome in zip(places, submit_many(admitted, sizes), strict=True):
-        results[place] = _result(number, outcome)
-    return [result for result in results if result is not None]
-
-
-def _refused(number: int, error: EpistemeError) -> IngestResult:
-    return IngestResult(number, "refused", code=error.code, detail=error.detail, errors=error.errors)
+            entries.append(error)
+    return entries
 
 
 def _result(number: int, outcome: Outcome) -> IngestResult:
     if isinstance(outcome, EpistemeError):
-        return _refused(number, outcome)
+        return IngestResult(number, "refused", code=outcome.code, detail=outcome.detail, errors=outcome.errors)
     return IngestResult(number, outcome.status, outcome.hash, outcome.seq)

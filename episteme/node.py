@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import Self
 
 from cortex import CortexError, FoldStopped, State
 from episteme.audit.auditor import Auditor
+from episteme.bundling import Bundling
 from episteme.config import NodeConfig
 from episteme.errors import CannotOpen, DiskFull, EpistemeError, NotReady, public_detail, translate
 from episteme.folds import FOLDS, LoggedEvent
-from episteme.gate import Deliver, Intake, Meter, Outcome, Standing, admit, readmit
+from episteme.gate import Chunk, Deliver, DeliverAll, Intake, Meter, Outcome, Standing, admit, readmit
 from episteme.govern import Governing
 from episteme.health import behind, fold_lag_s
-from episteme.ingest import write_lines
+from episteme.ingest import write_chunked
 from episteme.looking import Looking
 from episteme.opening import cannot_open, check_folder, in_use
 from episteme.parameters import check_wait
@@ -32,7 +33,7 @@ from episteme.space import Space, room_of
 from episteme.state import STATE_FOLDER, open_state
 from episteme.status import FoldStatus, LogStatus, StatusReport
 from episteme.tailing import Tailing
-from model import SignedEvent, SigningKey
+from model import BUNDLE_EVENTS, Event, SignedEvent, SigningKey
 from stores import StoreError
 from wal import FileLog, LogLocked
 
@@ -194,6 +195,17 @@ class Node(Looking, Governing, Tailing):
         self._check_writable()
         self.intake.submit(signed, via, deliver, body_bytes)
 
+    def submit_verified(
+        self, batch: Sequence[SignedEvent], via: str, deliver: DeliverAll, sizes: Sequence[int | None] = ()
+    ) -> None:
+        """Take admitted events whose own signatures a process of ours has verified; deliver gets all their outcomes.
+
+        sizes: bytes of the request, or the line, that brought each.  See Intake.submit_verified.
+        Raises: Overloaded; NotReady.
+        """
+        self._check_writable()
+        self.intake.submit_verified(batch, via, deliver, sizes)
+
     def check_writable(self) -> None:
         """Refuse before anything is read of a write what it would be refused for whatever it says.
 
@@ -243,12 +255,8 @@ class Node(Looking, Governing, Tailing):
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
         self._check_writable()
-        try:
+        with _translated():
             return self.intake.ingest(batch, via, sizes)
-        except Exception as error:
-            if getattr(error, "code", None) is None:
-                raise
-            raise translate(error) from error
 
     def ingest(self, events: Iterable[SignedEvent | bytes | str]) -> Iterator[IngestResult]:
         """As Database.ingest."""
@@ -260,12 +268,30 @@ class Node(Looking, Governing, Tailing):
                 lines = []
         yield from self.ingest_lines(lines, "node")
 
+    def ingest_bundled(self, events: Iterable[Event], *, bundle_size: int = BUNDLE_EVENTS) -> Iterator[IngestResult]:
+        """As Database.ingest_bundled.
+
+        Bundles are stamped with the time and are events of their own: the same events given again are `duplicate`, and
+        their bundles are new.  A bundle that is refused takes its events with it, each with its reason.
+        Raises: KeyProblem without a key; InvalidParameter; InvalidField for an event that names another agent.
+        """
+        bundling = Bundling(self._signer(), self.clock_ms, bundle_size)
+        return bundling.results(self.ingest(bundling.signed(events)))
+
     def ingest_lines(self, lines: Iterable[tuple[int, SignedEvent | bytes | str]], via: str) -> list[IngestResult]:
         """Write numbered lines in order; a bad one is refused alone.
 
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
-        return write_lines(lines, self.admit, self._readmit, lambda batch, sizes: self.submit_many(batch, via, sizes))
+        self._check_writable()
+        return write_chunked(lines, self._admit_any, via, self.config.intake.chunk_count, self._ingest_chunks)
+
+    def _admit_any(self, given: SignedEvent | bytes) -> SignedEvent:
+        return self.admit(given) if isinstance(given, bytes) else self._readmit(given)
+
+    def _ingest_chunks(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        with _translated():
+            return self.intake.ingest_chunks(chunks)
 
     def status(self) -> StatusReport:
         """As Database.status."""
@@ -346,3 +372,14 @@ class Node(Looking, Governing, Tailing):
             if not self._rules_declared:
                 declare_rules(self.log, self.state, self.config)
                 self._rules_declared = True
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raises: an EpistemeError for what has a code of its own."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "code", None) is None:
+            raise
+        raise translate(error) from error

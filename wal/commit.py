@@ -153,6 +153,39 @@ class Committer(Protocol):
     def help_commit(self, completion: Completion) -> None:
         """Commit in this thread if nobody else does; return at once if somebody does."""
 
+    def commit_all(self) -> None:
+        """Commit all that waits in this thread if nobody else does; return at once if somebody does."""
+
+
+class Rest:
+    """Where one thread sleeps until it is woken or its time is up.  begin and wake are called under the lock given."""
+
+    __slots__ = ("_lock", "_sleeps", "_wake")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._sleeps = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def begin(self) -> None:
+        """From now on a wake is for the sleep that follows."""
+        self._sleeps = True
+
+    def sleep(self, timeout_s: float) -> None:
+        """After begin: until somebody wakes it; below 0 s for ever."""
+        if not self._wake.acquire(timeout=timeout_s):
+            with self._lock:
+                if not self._sleeps:  # woken just as the time ran out
+                    self._wake.acquire()
+                self._sleeps = False
+
+    def wake(self) -> None:
+        """End the sleep, if there is one."""
+        if self._sleeps:
+            self._sleeps = False
+            self._wake.release()
+
 
 class Ticket:
     """A promise of durability for the frames first_seq to last_seq."""
@@ -186,6 +219,14 @@ class Ticket:
         if completion.error is not None:
             raise completion.error.again()
         return self.first_seq
+
+    def commit(self) -> None:
+        """Commit in this thread all that waits for it, if nobody else does; what comes meanwhile too.
+
+        It is not said that the ticket is done on return: another thread may be at it.
+        """
+        if self._committer is not None:
+            self._committer.commit_all()
 
     def on_done(self, callback: DoneCallback) -> None:
         """Call back with None once durable, or with the error.  Must not block: the disk waits."""

@@ -15,21 +15,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from wal.commit import DONE, CommitGroup, Completion, Ticket
-from wal.encoding import encode_run
+from wal.commit import DONE, CommitGroup, Completion, Rest, Ticket
+from wal.encoding import encode_copies, encode_run, next_time
 from wal.errors import LogBusy, LogClosed, LogError, LogFull, SeqConflict
 from wal.failing import failure_of
 from wal.format import (
-    FLAG_MORE,
     FLAG_NONE,
     FLAG_SYNCED,
-    FLAGS_KNOWN,
     FRAME_HEADER_BYTES,
     KIND_MAX,
-    LOGICAL_BITS,
     PAYLOAD_BYTES_MAX,
     SEQ_MAX,
-    TIME_MS_MAX,
     Frame,
     encode_frame_header,
 )
@@ -53,13 +49,19 @@ class GroupCommitter:
     """The append side of one log.  Thread-safe."""
 
     def __init__(
-        self, writer: Writer, options: LogOptions, clock_ms: Callable[[], int], show: Callable[[Contents | None], None]
+        self,
+        writer: Writer,
+        options: LogOptions,
+        clock_ms: Callable[[], int],
+        show: Callable[[Contents], None],
+        tell: Callable[[], None],
     ) -> None:
-        """show: makes contents visible and wakes whoever waits; None: the log has ended."""
+        """show: makes contents visible.  tell: wakes whoever waits for what is visible then."""
         self._writer = writer
         self._options = options
         self._clock_ms = clock_ms
         self._show = show
+        self._tell = tell
         self._durability = options.durability
         self._syncs_always = options.durability == "durable"
         self._bytes_max = options.pending_bytes_max
@@ -68,9 +70,7 @@ class GroupCommitter:
         self._committing: CommitGroup | None = None
         self._turn = threading.Lock()  # whoever holds it commits
         self._turn_holder: int | None = None  # thread
-        self._wake = threading.Lock()  # the commit thread sleeps on it
-        self._wake.acquire()
-        self._asleep = False
+        self._rest = Rest(self._lock)  # of the commit thread
         self._sync_due_s: float | None = None  # by the monotonic clock: when what is written must be synced
         self.failure: LogError | None = None
         self.closing = False
@@ -88,6 +88,8 @@ class GroupCommitter:
         flag: int,
         durability: Durability | None,
         expected_seq: int | None = None,
+        *,
+        caller_commits: bool = False,
     ) -> Ticket:
         """Give (kind, payload) pairs their seqs and put them into the group that is committed next.
 
@@ -95,6 +97,7 @@ class GroupCommitter:
         """
         if durability is not None:
             check_durability(durability)
+        wakes = not (caller_commits and self._syncs_always) or _is_main_thread()
         deadline_s: float | None = None
         while True:
             with self._lock:
@@ -103,14 +106,14 @@ class GroupCommitter:
                 if expected_seq is not None and expected_seq != seq:
                     raise SeqConflict(expected_seq, seq)
                 if not items:
-                    return self._promise(seq, durability)
-                time_ = max(last_time + 1, self._now_ms() << LOGICAL_BITS)
+                    return self._promise(seq, durability, wakes=wakes)
+                time_ = next_time(last_time, self._clock_ms())
                 synced = FLAG_NONE if part_count or not self._all_synced_before() else FLAG_SYNCED
                 run = encode_run(items, flag, synced, seq, time_, chain)
                 size_bytes = waiting_bytes + run.size_bytes
                 if size_bytes <= self._bytes_max or not part_count:
                     self._put(run.parts, size_bytes, run.end_seq, run.last_time, run.chain)
-                    return self._promise(seq, durability)
+                    return self._promise(seq, durability, wakes=wakes)
             deadline_s = self._await_room(group.written, waiting_bytes, deadline_s)
 
     def append_one(self, payload: bytes, kind: int, durability: Durability | None) -> Ticket:
@@ -126,7 +129,7 @@ class GroupCommitter:
                 and len(payload) <= PAYLOAD_BYTES_MAX
             ):
                 self._check_usable()
-                time_ = max(last_time + 1, self._now_ms() << LOGICAL_BITS)
+                time_ = next_time(last_time, self._clock_ms())
                 header, chain = encode_frame_header(seq, time_, kind, FLAG_NONE, chain, payload)
                 self._put((header, payload), size_bytes, seq + 1, time_, chain)
                 return self._promise(seq, None)
@@ -136,30 +139,35 @@ class GroupCommitter:
         """Put frames of another log, as they are; see FileLog.copy_frames."""
         with self._lock:
             self._check_usable()
-            parts: list[bytes] = []
             _, _, size_bytes, seq, time_, chain = self._head
-            first_seq = seq
-            for frame in frames:
-                if (frame.seq, frame.chain) != (seq, chain):
-                    raise ValueError(f"frame {frame.seq} does not go on at seq {seq} with chain {chain:08x}")
-                if frame.time <= time_ or frame.flags & ~FLAGS_KNOWN:
-                    raise ValueError(f"frame {seq} is not later than the one before, or has unknown flags")
-                header, chain = encode_frame_header(seq, frame.time, frame.kind, frame.flags, chain, frame.payload)
-                parts += (header, frame.payload)
-                size_bytes += len(header) + len(frame.payload)
-                seq, time_ = seq + 1, frame.time
-            if frames and frames[-1].flags & FLAG_MORE:
-                raise ValueError(f"frames {frames[0].seq} to {frames[-1].seq} end within a batch")
+            run = encode_copies(frames, seq, time_, chain)
             if frames:
-                self._put(parts, size_bytes, seq, time_, chain)
-            return self._promise(first_seq, "durable")
+                self._put(run.parts, size_bytes + run.size_bytes, run.end_seq, run.last_time, run.chain)
+            return self._promise(seq, "durable")
 
     def help_commit(self, completion: Completion) -> None:
         """Commit in this thread if nobody else does; return at once if somebody does, or if it is the main thread."""
-        if threading.get_ident() != threading.main_thread().ident and self._turn.acquire(blocking=False):
+        if not _is_main_thread() and self._turn.acquire(blocking=False):
             try:
                 if not completion.done:
                     self._commit_next()
+            finally:
+                self._turn.release()
+            if self._has_work():  # of somebody who found the turn taken, and left it to whoever had it
+                with self._lock:
+                    self._rest.wake()
+
+    def commit_all(self) -> None:
+        """Commit all that waits, in this thread if nobody else does it; what comes meanwhile too.
+
+        Returns at once if somebody does, and in the main thread, where it is left to the committing thread.
+        """
+        if _is_main_thread():
+            return
+        # Looked at again after the turn was given back: who finds it taken leaves his work to whoever has it.
+        while self._has_work() and self._turn.acquire(blocking=False):
+            try:
+                self._commit_next()
             finally:
                 self._turn.release()
 
@@ -178,23 +186,18 @@ class GroupCommitter:
             raise LogError("a log cannot be closed in a callback of its own commit; close it in another thread")
         with self._lock:
             self.closing = True
-            self._wake_thread()
+            self._rest.wake()
         self._thread.join()
 
     def abandon(self, failure: LogError) -> None:
         """After a fork, in the child: its threads are gone, its locks may be taken for ever."""
-        self._lock, self._turn, self._wake = threading.Lock(), threading.Lock(), threading.Lock()
-        self.failure, self.closing, self._asleep = failure, True, False
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._rest = Rest(self._lock)
+        self.failure, self.closing = failure, True
         for group in (self._committing, self._head[0]):
             if group is not None:
                 group.written.abandon(failure)
                 group.synced.abandon(failure)
-
-    def _now_ms(self) -> int:
-        now_ms = self._clock_ms()
-        if not 0 <= now_ms <= TIME_MS_MAX:
-            raise ValueError(f"the clock says {now_ms} ms; it may say 0 to {TIME_MS_MAX}")
-        return now_ms
 
     def _put(self, parts: Sequence[bytes], size_bytes: int, end_seq: int, last_time: int, chain: int) -> None:
         if end_seq > SEQ_MAX:
@@ -214,8 +217,11 @@ class GroupCommitter:
             return self._committing.must_sync
         return self._writer.synced is self._writer.contents
 
-    def _promise(self, first_seq: int, durability: Durability | None) -> Ticket:
-        """The ticket for all that is appended by now, and the commit that will resolve it."""
+    def _promise(self, first_seq: int, durability: Durability | None, *, wakes: bool = True) -> Ticket:
+        """The ticket for all that is appended by now, and the commit that will resolve it.
+
+        wakes: the committing thread sees to it.
+        """
         group, part_count, _, next_seq, _, _ = self._head
         level = durability or self._durability
         if not part_count:
@@ -228,8 +234,8 @@ class GroupCommitter:
             completion = group.written
         if not self._syncs_always:
             group.sync_within(self._durability)
-        if self._asleep:
-            self._wake_thread()
+        if wakes:
+            self._rest.wake()
         return Ticket(first_seq, next_seq - 1, completion, self)
 
     def _outstanding(self, level: Durability) -> Completion:
@@ -247,6 +253,8 @@ class GroupCommitter:
 
     def _await_room(self, makes_room: Completion, waiting_bytes: int, deadline_s: float | None) -> float:
         """Wait until the group that is full was written; give the time by which there must be room."""
+        with self._lock:
+            self._rest.wake()  # whoever was to commit them may be the one who asks for room
         busy = LogBusy(f"{waiting_bytes} bytes wait for the disk; the bound is reached")
         if self._options.when_full != "block":
             raise busy
@@ -263,11 +271,6 @@ class GroupCommitter:
         if self.closing:
             raise LogClosed("the log is closed")
 
-    def _wake_thread(self) -> None:
-        if self._asleep:
-            self._asleep = False
-            self._wake.release()
-
     def _run(self) -> None:
         """The commit thread: whatever nobody waited for, and the syncs that are due."""
         while True:
@@ -280,18 +283,11 @@ class GroupCommitter:
                     continue
                 if self.closing:
                     break
-                self._asleep = True
+                self._rest.begin()
                 due_s = self._sync_due_s
-            self._sleep(-1 if due_s is None else max(0.0, due_s - time.monotonic()))
+            self._rest.sleep(-1 if due_s is None else max(0.0, due_s - time.monotonic()))
         with self._turn:
             self._sync_if_due(closing=True)
-
-    def _sleep(self, timeout_s: float) -> None:
-        if not self._wake.acquire(timeout=timeout_s):
-            with self._lock:
-                if not self._asleep:  # woken just as the time ran out
-                    self._wake.acquire()
-                self._asleep = False
 
     def _has_work(self) -> bool:
         group, part_count, *_ = self._head
@@ -331,6 +327,7 @@ class GroupCommitter:
             self._committing = None
         if must_sync:
             group.synced.finish(None)
+            self._tell()  # after those who wait for their own: it wakes readers, who would be in their way
         self._writer.remove_expired()
 
     def _settle_written(self, group: CommitGroup) -> None:
@@ -342,6 +339,8 @@ class GroupCommitter:
             self._writer.tell_readers()
             self._show(self._writer.contents)
         group.written.finish(None)
+        if self._durability == "os":
+            self._tell()
 
     def _show_committed(self) -> None:
         self._show(self._writer.contents if self._durability == "os" else self._writer.synced)
@@ -361,6 +360,7 @@ class GroupCommitter:
                 self._fail(error)
                 return
             self._show_committed()
+            self._tell()
 
     def _fail(self, error: BaseException) -> None:
         """Refuse work from now on, cut off what may be half written, and tell all who wait."""
@@ -386,9 +386,14 @@ class GroupCommitter:
         for group in groups:
             group.written.finish(failure)
             group.synced.finish(failure)
+        self._tell()
 
     def _new_head(self) -> Head:
         """Where the next append goes when nothing waits: behind what is written."""
         segments, end = self._writer.contents
         # A segment without a frame may have been begun for frames of a later time than those before it.
         return CommitGroup(end.seq), 0, 0, end.seq, max(end.time, segments[-1].start.time), end.chain or 0
+
+
+def _is_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident

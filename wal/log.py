@@ -54,7 +54,7 @@ class FileLog(ReadableLog):
         self.owner: str | None = opened.owner  # of a replica: who appends to the log that it copies
         self._writer = Writer(files, folder, options, clock_ms, opened)
         super().__init__(files, opened.recovered.segments[0].header.log_id, self._writer.contents)
-        self._committer = GroupCommitter(self._writer, options, clock_ms, self._show)
+        self._committer = GroupCommitter(self._writer, options, clock_ms, self._show, self._tell)
         self._closed = False
         self._closing_lock = threading.Lock()
         _OPEN.add(self)
@@ -151,10 +151,12 @@ class FileLog(ReadableLog):
             raise NotOwner(self.owner)
         return self._committer.append_one(payload, kind, durability)
 
-    def append_many(self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None) -> Ticket:
+    def append_many(
+        self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None, caller_commits: bool = False
+    ) -> Ticket:
         """Append (kind, payload) pairs in one commit group; see wal.protocol.Log."""
         self._check_owned()
-        return self._committer.append(items, FLAG_NONE, durability)
+        return self._committer.append(items, FLAG_NONE, durability, caller_commits=caller_commits)
 
     def append_batch(self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None) -> Ticket:
         """As append_many, and after a crash either all of the items are there or none."""
@@ -197,7 +199,7 @@ class FileLog(ReadableLog):
                 self._committer.close()
                 self._closed = True
                 try:
-                    self._show(None)
+                    self._tell()
                 finally:
                     self._writer.close(clean=self.failure is None or self.failure.resumable)
 

@@ -78,7 +78,13 @@ class MemoryLog:
     def append(self, payload: bytes, kind: int, *, durability: Durability | None = None) -> Ticket:
         return self._append([(kind, payload)], FLAG_NONE, durability)
 
-    def append_many(self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None) -> Ticket:
+    def append_many(
+        self,
+        items: Sequence[tuple[int, bytes]],
+        *,
+        durability: Durability | None = None,
+        caller_commits: bool = False,  # noqa: ARG002  (nothing is left to commit)
+    ) -> Ticket:
         return self._append(items, FLAG_NONE, durability)
 
     def append_batch(self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None) -> Ticket:

@@ -108,12 +108,15 @@ class Log(LogReader, Protocol):
     def append(self, payload: bytes, kind: int, *, durability: Durability | None = None) -> Ticket:
         """Append one frame; see append_many."""
 
-    def append_many(self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None) -> Ticket:
+    def append_many(
+        self, items: Sequence[tuple[int, bytes]], *, durability: Durability | None = None, caller_commits: bool = False
+    ) -> Ticket:
         """Append (kind, payload) pairs with consecutive seqs, all in one commit group.
 
         Nothing is durable on return: the ticket's wait() is.  durability: what this call's ticket waits for,
         if not what the log's options say; what becomes visible, and when, is the log's affair alone: after
         the fsync that covers it, or, in a log opened with "os", after the write.
+        caller_commits: the caller calls the ticket's commit() next, so no other thread is woken to do it.
         After a crash any prefix of the items may be there.  No items: the ticket of barrier().
         Raises: ValueError for a kind out of 0 to 65535, or a durability that is none; PayloadTooLarge; LogBusy
         past pending_bytes_max, if the log does not block or has blocked long enough; LogFailed; LogClosed;

@@ -31,7 +31,7 @@ class ReadableLog(ABC):
         self._visible = visible
         self._log_id = log_id
         self._showing = threading.Lock()
-        self._growth = Completion()  # of the log, once
+        self._growth: Completion | None = None  # of the log, once; if anybody waits for it
         self._watchers: tuple[_Watcher, ...] = ()
         self._reading = Reading(files, self._contents_now)
 
@@ -138,7 +138,7 @@ class ReadableLog(ABC):
         """Wait until durable_end is above seq; False if time ran out or the log ended before that."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            growth = self._growth  # taken before the look, so that no growth falls in between
+            growth = self._next_growth()  # taken before the look, so that no growth falls in between
             if self._visible.end.seq > seq:
                 return True
             left_s = None if deadline_s is None else deadline_s - time.monotonic()
@@ -182,14 +182,23 @@ class ReadableLog(ABC):
             raise WrongLog(self._log_id, position.log_id)
         return position.seq
 
-    def _show(self, contents: Contents | None) -> None:
-        """Make contents visible, if any is new, and wake all who wait for more or for the end."""
+    def _next_growth(self) -> Completion:
         with self._showing:
-            if contents is not None:
-                self._visible = contents
-            growth, self._growth = self._growth, Completion()
+            self._growth = self._growth or Completion()
+            return self._growth
+
+    def _show(self, contents: Contents) -> None:
+        """Make contents visible; tell is to follow."""
+        with self._showing:
+            self._visible = contents
+
+    def _tell(self) -> None:
+        """Wake all who wait for more, or for the end of the log."""
+        with self._showing:
+            growth, self._growth = self._growth, None
             watchers = self._watchers
-        growth.finish(None)
+        if growth is not None:
+            growth.finish(None)
         for watcher in watchers:
             try:
                 watcher.callback()

@@ -110,7 +110,7 @@ class ReadOnlyLog(ReadableLog):
     def close(self) -> None:
         """Stop following.  A second call does nothing."""
         self._stopping.set()
-        self._show(None)
+        self._tell()
         with self._refreshing:  # whoever starts it is done with that
             poller = self._poller
         if poller is not None:
@@ -150,7 +150,7 @@ class ReadOnlyLog(ReadableLog):
                 self._refresh()
                 if self._visible is not told:
                     told = self._visible
-                    self._show(None)
+                    self._tell()
             except (LogError, OSError) as error:
                 self._fail(error if isinstance(error, LogError) else LogFailed(f"{self.folder}: {error}"))
 
@@ -192,7 +192,7 @@ class ReadOnlyLog(ReadableLog):
 
     def _fail(self, error: LogError) -> None:
         self._failure = error
-        self._show(None)
+        self._tell()
 
 
 def _look(files: Files, folder: Path, known: tuple[Segment, ...]) -> _Seen:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from episteme.api import Answer
 from episteme.audit.event import encode_answered
@@ -34,32 +34,39 @@ _COUNT_MASK: Final = (1 << 40) - 1
 _RANDOM_BYTES: Final = 5
 
 
-class Auditor(Generic[Asked]):
-    """Records answers, and reads back what was recorded.  Thread-safe."""
+class Taker(Protocol):
+    """Where what is recorded goes."""
+
+    def put(self, payload: bytes) -> bool:
+        """Take the payload of an audit; False if it is dropped, and counted."""
+
+    def drop(self) -> None:
+        """Count an audit that is not taken."""
+
+    def lose(self, error: Exception) -> None:
+        """Count an audit that could not be made."""
+
+
+class Recording(Generic[Asked]):
+    """Makes the audits of answers.  Thread-safe."""
 
     def __init__(
         self,
-        folder: Path,
         options: AuditOptions,
         parameters_of: Callable[[Asked], Mapping[str, str]],
+        taker: Taker,
         *,
         clock_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
-        files: Files | None = None,
         is_full: Callable[[], bool] = lambda: False,
     ) -> None:
-        """folder: the database's.  parameters_of: a question as the parameters that ask it again, by name.
+        """parameters_of: a question as the parameters that ask it again, by name.
 
         is_full: whether the disk has no room but what is kept for the database itself; nothing is recorded then.
-        Nothing is opened or started yet.  Raises: ValueError for bad options.
         """
-        self._folder = folder
-        self.options = check_options(options)
+        self.options = options
         self._parameters_of = parameters_of
-        open_ledger = partial(
-            Ledger.open, folder, options, clock_ms=clock_ms, new_log_id=lambda: random_bytes(16), files=files
-        )
-        self._recorder = Recorder(options, open_ledger)
+        self._taker = taker
         self._clock_ms = clock_ms
         self._is_full = is_full
         self._id_end = random_bytes(_RANDOM_BYTES).hex()
@@ -73,7 +80,7 @@ class Auditor(Generic[Asked]):
         if not self.options.enabled:
             return None
         if self._is_full():
-            self._recorder.drop()
+            self._taker.drop()
             return None
         query_id = f"{self._clock_ms():012x}{next(self._id_count) & _COUNT_MASK:010x}{self._id_end}"
         try:
@@ -81,9 +88,49 @@ class Auditor(Generic[Asked]):
             audit = make_audit(answer, parameters, agent, now_ms, contributions_max=self.options.contributions_max)
             payload = encode_answered(query_id, audit)
         except Exception as error:  # whatever it is: the answer is good, and is not to fail for its record
-            self._recorder.lose(error)
+            self._taker.lose(error)
             return None
-        return query_id if self._recorder.put(payload) else None
+        return query_id if self._taker.put(payload) else None
+
+
+class Auditor(Recording[Asked]):
+    """Records answers, and reads back what was recorded.  Thread-safe."""
+
+    def __init__(
+        self,
+        folder: Path,
+        options: AuditOptions,
+        parameters_of: Callable[[Asked], Mapping[str, str]],
+        *,
+        clock_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        files: Files | None = None,
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """As Recording; folder: the database's.  Nothing is opened or started yet.
+
+        Raises: ValueError for bad options.
+        """
+        self._folder = folder
+        open_ledger = partial(
+            Ledger.open, folder, options, clock_ms=clock_ms, new_log_id=lambda: random_bytes(16), files=files
+        )
+        self._recorder = Recorder(check_options(options), open_ledger)
+        super().__init__(
+            *(options, parameters_of, self._recorder), clock_ms=clock_ms, random_bytes=random_bytes, is_full=is_full
+        )
+        self.collect: Callable[[], None] = _nothing  # has processes that answer for this one give what they recorded
+
+    def take(self, payload: bytes) -> bool:
+        """Record what another process has made of an answer of its own; False if it is dropped."""
+        if self._is_full():
+            self._recorder.drop()
+            return False
+        return self._recorder.put(payload)
+
+    def count_elsewhere(self, dropped_count: int, lost_count: int) -> None:
+        """Count audits that another process has dropped, or could not make."""
+        self._recorder.count_elsewhere(dropped_count, lost_count)
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -91,6 +138,7 @@ class Auditor(Generic[Asked]):
 
         Raises: NotReady if they are not written in time; what the log or the state has failed with, translated.
         """
+        self.collect()
         if not self._recorder.is_started and not (self._folder / LOG_FOLDER).is_dir():
             with MemoryEngine().snapshot() as empty:
                 yield empty
@@ -119,3 +167,7 @@ class Auditor(Generic[Asked]):
     def close(self) -> None:
         """Write what is waiting and close.  A second call does nothing."""
         self._recorder.close()
+
+
+def _nothing() -> None:
+    """Nobody else answers."""

@@ -102,6 +102,12 @@ class Recorder:
         if is_first:
             _LOGGER.error("an audit could not be made: %s", error, exc_info=error)
 
+    def count_elsewhere(self, dropped_count: int, lost_count: int) -> None:
+        """Count audits that another process did not take, or could not make."""
+        with self._lock:
+            self.dropped_count += dropped_count
+            self.lost_count += lost_count
+
     def settle(self, timeout_s: float) -> Ledger:
         """Wait until all that was put before is folded; the ledger that it is in.
 

@@ -4,8 +4,10 @@ Cheap checks come before dear ones: size, then shape, then audience; the
 signature is verified later, in bounded chunks on other threads.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
+
+import msgspec
 
 from episteme.errors import (
     FieldProblem,
@@ -21,6 +23,18 @@ from model import Assertion, FieldRule, SignedEvent, decode_envelope, encode_env
 ENVELOPE_BYTES_MAX: Final = 256 * 1024
 # A source's content may take 1 MiB, again six times that; under the log's bound of 8 MiB a frame.
 EVENT_BYTES_MAX: Final = 7 * 1024 * 1024
+
+
+class _BundleHead(msgspec.Struct):
+    """What tells a bundle's envelope from any other."""
+
+    class Event(msgspec.Struct):
+        kind: Literal["bundle"]
+
+    event: Event
+
+
+_decode_bundle_head: Final = msgspec.json.Decoder(_BundleHead).decode
 
 
 def admit(data: bytes, database: str, *, bytes_max: int) -> SignedEvent:
@@ -70,9 +84,23 @@ def check_audience(signed: SignedEvent, database: str) -> None:
         raise WrongAudience(detail, errors=(FieldProblem("/event/audience", detail),))
 
 
+def check_count(lines: Sequence[tuple[int, bytes]], count_max: int) -> None:
+    """Refuse too many lines at once; the bundle that signs those behind it is not counted.  Raises: TooLarge."""
+    if len(lines) > count_max + (len(lines) == count_max + 1 and _is_bundle(lines[0][1])):
+        raise TooLarge(f"the body has {len(lines)} lines; at most {count_max} are taken, and a bundle before them")
+
+
 def split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
     """The lines of an NDJSON body that are not blank, with their numbers from 1."""
     for number, line in enumerate(body.split(b"\n"), 1):
         stripped = line.strip()
         if stripped:
             yield number, stripped
+
+
+def _is_bundle(line: bytes) -> bool:
+    try:
+        _decode_bundle_head(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

@@ -1,37 +1,44 @@
 """From submissions to tickets: verify signatures on threads, judge, append, wait for the fsync.
 
 Owns: the order between verification and the log.  Invariant: an outcome is
-told only after the fsync that covers it, a duplicate's included; an event is
-appended only after all its signatures verified, only if it says something new,
-if no signer's key is revoked and if each new signer can pay; who pays is known
-by then, so nobody pays for what another has made up; what a full disk has
-refused is forgotten before anything else is appended.  Every queue has a bound,
-and past it a submission is refused at once.
+told only after the fsync that covers it, a duplicate's included; who pays is
+known only once all signatures verified, so nobody pays for what another has
+made up.  Every queue has a bound, and past it a submission is refused at once.
 """
 
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from itertools import islice
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta
 
-from episteme.errors import EpistemeError, NotReady, Overloaded, QuotaExceeded, translate
-from episteme.gate.known import RecentEvents, cursor_of
-from episteme.gate.meter import Charge, Meter, Standing
-from episteme.gate.plan import Fresh, Outcome, Plan, Submission, give_back
-from episteme.gate.revoked import RevokedKeys
-from episteme.receipts import Receipt
+from episteme.errors import EpistemeError, NotReady, Overloaded, QuotaExceeded
+from episteme.gate.appending import Appended, Appender, Folded
+from episteme.gate.meter import Meter, Standing
+from episteme.gate.plan import Outcome
+from episteme.gate.verification import Crew, Judged, Submission, judge
 from episteme.space import Space
-from model import FRAME_KIND_EVENT, SignedEvent, encode_record
-from stores import Snapshot
-from wal import DiskFull, Log, LogError, Ticket
+from model import SignedEvent
+from wal import Log, LogError
 
 Deliver = Callable[[Outcome], None]
+DeliverAll = Callable[[list[Outcome]], None]
+
+# Admits what it is to admit when it is called, in one of the threads: submissions, and refusals in their places.
+Chunk = Callable[[], Sequence[Submission | EpistemeError]]
+
+# Of one ingest, for each thread: one that is verified and one that waits, so that nobody else waits for many.
+_CHUNKS_AHEAD: Final = 2
+
+
+# Events of one ingest that go into one commit, if nobody else commits: few fsyncs, and the fold can begin early.
+_COMMIT_COUNT: Final = 256
+_COMMIT_BYTES: Final = 1024 * 1024  # far below what may wait for the disk
 
 
 class IntakeOptions(NamedTuple):
@@ -49,21 +56,6 @@ class IntakeOptions(NamedTuple):
     lag_count_max: Annotated[
         int, Meta(ge=1), "events in the log that are not folded: bounds the window of known hashes"
     ] = 200_000
-
-
-class Folded(Protocol):
-    """What is folded of the log."""
-
-    def snapshot(self) -> Snapshot:
-        """The newest of it."""
-
-
-class _Appended(NamedTuple):
-    """The ticket covers every receipt among the outcomes, and the charges are for what it covers."""
-
-    outcomes: list[Outcome]
-    ticket: Ticket
-    charges: list[Charge]
 
 
 class Intake:
@@ -88,17 +80,23 @@ class Intake:
         self._options = options
         self._meter = meter
         self._space = space or Space.boundless()
-        self._pool = ThreadPoolExecutor(options.threads, thread_name_prefix="verify")
+        self._appender = Appender(log, state, meter, self._space)
+        self._crew = Crew(options.threads)
         self._queue: deque[tuple[Submission, Deliver]] = deque()
         self._queue_lock = threading.Lock()
         self._queued_signatures = 0
         self._workers = 0
-        self._append_lock = threading.Lock()
-        self._recent = RecentEvents()
-        self._revoked = RevokedKeys()
         self._open = True
-        self.signatures_good = 0  # of events all of whose signatures verified, since the start
-        self.signatures_bad = 0  # of the others
+
+    @property
+    def signatures_good(self) -> int:
+        """Of events all of whose signatures verified, since the start."""
+        return self._appender.signatures_good
+
+    @property
+    def signatures_bad(self) -> int:
+        """Of the others."""
+        return self._appender.signatures_bad
 
     @property
     def waiting(self) -> int:
@@ -126,7 +124,7 @@ class Intake:
             return self._meter.standing((agent,), snapshot)
 
     def submit(self, signed: SignedEvent, via: str, deliver: Deliver, body_bytes: int | None = None) -> None:
-        """Take one submission; deliver gets its outcome once it is durable, in another thread.
+        """Take one submission; deliver gets its outcome once it is durable, in another thread, and must not block.
 
         body_bytes: of the request that brought it.
         Raises: Overloaded; NotReady.  Then deliver is not called.
@@ -138,8 +136,22 @@ class Intake:
             start = self._workers < self._options.threads and len(self._queue) > self._workers
             if start:
                 self._workers += 1
-        if start and not self._schedule_work():
+        if start and not self._crew.give(self._work):
             self._work()
+
+    def submit_verified(
+        self, batch: Sequence[SignedEvent], via: str, deliver: DeliverAll, sizes: Sequence[int | None] = ()
+    ) -> None:
+        """Take admitted events whose own signatures a process of this database has verified, in the given order.
+
+        deliver gets one outcome for each, in order, once all are durable, in this thread or another; it must not
+        block.  This thread may do the commit, its own and that of others.
+        sizes: bytes of the request, or the line, that brought each; none: there were none.
+        Raises: Overloaded; NotReady.  Then deliver is not called.
+        """
+        self._check_open()
+        entries: list[Submission | EpistemeError] = [*_submissions(batch, via, sizes)]
+        self._append(Judged(entries, sum(len(signed.signatures) for signed in batch), 0), deliver)
 
     def ingest(self, batch: Sequence[SignedEvent], via: str, sizes: Sequence[int | None] = ()) -> list[Outcome]:
         """Verify on all threads, append in the given order, wait for the fsync; one outcome each.
@@ -147,25 +159,32 @@ class Intake:
         sizes: bytes of the line that brought each; none: there were no lines.
         Raises: Overloaded; NotReady; LogFailed; DiskFull.
         """
+        taken, size = _submissions(batch, via, sizes), self._options.chunk_count
+        parts = [taken[start : start + size] for start in range(0, len(taken), size)]
+        return self.ingest_chunks([partial(_given, part) for part in parts])
+
+    def ingest_chunks(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        """As ingest, of what each chunk gives; the chunks are called in several threads, and ended in their order."""
         self._check_open()
-        size = self._options.chunk_count
-        chunks = [batch[start : start + size] for start in range(0, len(batch), size)]
+        done: list[Appended] = []
+        waiting_count = waiting_bytes = 0  # for a commit
         try:
-            verifying: list[Future[list[EpistemeError | None]]] = [self._pool.submit(_verify_all, c) for c in chunks]
-        except RuntimeError as error:  # the threads are closing
-            raise NotReady("the database is closing", retry_after_s=1) from error
-        sized = zip(batch, sizes or [None] * len(batch), strict=True)
-        taken = iter([Submission(signed, via, body_bytes) for signed, body_bytes in sized])
-        done: list[_Appended] = []
-        try:
-            for chunk, verified in zip(chunks, verifying, strict=True):
-                done.append(self._append(list(islice(taken, len(chunk))), verified.result()))
+            for judged in self._judged(chunks):
+                done.append(self._appender.append(judged.result()))
+                waiting_count += len(done[-1].outcomes)
+                waiting_bytes += done[-1].size_bytes
+                if waiting_count >= _COMMIT_COUNT or waiting_bytes >= _COMMIT_BYTES:
+                    done[-1].ticket.commit()
+                    waiting_count = waiting_bytes = 0
             if done:
                 done[-1].ticket.wait()
         except LogError as error:
             for one in done:  # some may be durable, or become so
-                one.ticket.on_done(partial(self._settle, one.charges))
-            raise self._refusal(error) from error
+                one.ticket.on_done(partial(self._settle, one))
+            raise self._appender.refusal(error) from error
+        finally:
+            if done:
+                done[-1].ticket.commit()
         return [outcome for one in done for outcome in one.outcomes]
 
     def check_room(self) -> None:
@@ -177,7 +196,7 @@ class Intake:
     def close(self) -> None:
         """Refuse new submissions and finish those that were taken."""
         self._open = False
-        self._pool.shutdown(wait=True)
+        self._crew.close()
 
     def _check_open(self) -> None:
         if not self._open:
@@ -188,104 +207,76 @@ class Intake:
             raise Overloaded(f"the fold is {lag} events behind the log", retry_after_s=5)
 
     def _work(self) -> None:
-        """Take one chunk off the queue, then stand in line again: an ingest waits for the same threads."""
-        while True:
-            with self._queue_lock:
-                # A fair part of what waits, so that all threads have work.
-                count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
-                taken = [self._queue.popleft() for _ in range(count)]
-                self._queued_signatures -= sum(len(submission.signed.signatures) for submission, _ in taken)
-                if not taken:
-                    self._workers -= 1
-                    return
+        """Take chunks off the queue; after each let others have the thread who wait for it, as an ingest does."""
+        while taken := self._take():
             self._process(taken)
-            if self._schedule_work():
+            if self._crew.is_behind and self._crew.give(self._work):
                 return
 
-    def _schedule_work(self) -> bool:
-        """Hand the queue to a thread; False if the threads are closing, and the caller must see to it."""
-        try:
-            self._pool.submit(self._work)
-        except RuntimeError:
-            return False
-        return True
+    def _take(self) -> list[tuple[Submission, Deliver]]:
+        """A fair part of what waits, so that all threads have work; none, and then the caller is to end."""
+        with self._queue_lock:
+            count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
+            taken = [self._queue.popleft() for _ in range(count)]
+            self._queued_signatures -= sum([len(submission.signed.signatures) for submission, _ in taken])
+            if not taken:
+                self._workers -= 1
+            return taken
 
     def _process(self, taken: Sequence[tuple[Submission, Deliver]]) -> None:
-        batch = [submission for submission, _ in taken]
+        def deliver_all(outcomes: list[Outcome]) -> None:
+            for (_, deliver), outcome in zip(taken, outcomes, strict=True):
+                deliver(outcome)
+
+        self._append(judge([submission for submission, _ in taken]), deliver_all)
+
+    def _append(self, judged: Judged, deliver: DeliverAll) -> None:
+        """Append, see to the commit, and have the outcomes delivered whatever comes."""
+        appender = self._appender
         try:
-            appended = self._append(batch, _verify_all([submission.signed for submission in batch]))
+            appended = appender.append(judged)
         except Exception as error:
-            refusal = self._refusal(error)
-            for _, deliver in taken:
-                deliver(refusal)
+            deliver([appender.refusal(error)] * len(judged.entries))
             return
+        appended.ticket.on_done(lambda error: deliver(appender.settled(appended, error)))
+        appended.ticket.commit()
 
-        def durable(error: LogError | None) -> None:
-            failure = None if error is None else self._refusal(error)
-            self._settle(appended.charges, error)
-            for (_, deliver), outcome in zip(taken, appended.outcomes, strict=True):
-                deliver(failure if failure is not None and isinstance(outcome, Receipt) else outcome)
+    def _settle(self, appended: Appended, error: LogError | None) -> None:
+        self._appender.settled(appended, error)
 
-        appended.ticket.on_done(durable)
+    def _judged(self, chunks: Sequence[Chunk]) -> "Iterator[Future[Judged]]":
+        """Chunks that are verified, or will be, in their order: not many more than the threads have in hand."""
+        if len(chunks) == 1:
+            yield self._start(chunks[0], here=True)
+            return
+        waiting = (self._start(chunk) for chunk in chunks)
+        ahead = deque(islice(waiting, _CHUNKS_AHEAD * self._options.threads))
+        while ahead:
+            yield ahead.popleft()
+            ahead.extend(islice(waiting, 1))
 
-    def _append(self, batch: Sequence[Submission], refusals: Sequence[EpistemeError | None]) -> _Appended:
-        """Append what verified, is new and may be."""
-        with self._append_lock, self._state.snapshot() as snapshot:
-            self._go_on()
-            self._count(batch, refusals)
-            cursor = cursor_of(snapshot)
-            self._recent.forget_before(cursor)
-            self._revoked.forget_before(cursor)
-            plan = Plan(snapshot, self._recent, self._revoked, self._meter)
+    def _start(self, chunk: Chunk, *, here: bool = False) -> "Future[Judged]":
+        """Have a chunk admitted and verified by a thread of the crew; here: by this one, before it returns."""
+        judged: Future[Judged] = Future()
+
+        def run() -> None:
             try:
-                for submission, refusal in zip(batch, refusals, strict=True):
-                    plan.add(submission, refusal)
-                ticket = self._append_fresh(plan.fresh)
-            except BaseException:
-                plan.give_back()
-                raise
-            return _Appended(plan.appended(ticket.first_seq), ticket, plan.charges)
+                judged.set_result(judge(chunk()))
+            except BaseException as error:
+                judged.set_exception(error)
 
-    def _count(self, batch: Sequence[Submission], refusals: Sequence[EpistemeError | None]) -> None:
-        for submission, refusal in zip(batch, refusals, strict=True):
-            if refusal is None:
-                self.signatures_good += len(submission.signed.signatures)
-            else:
-                self.signatures_bad += len(submission.signed.signatures)
-
-    def _go_on(self) -> None:
-        """Forget what a disk without room has refused, and only then have the log take more.
-
-        Until it is resumed the log refuses barriers too: nobody is told of a duplicate of what is not there.
-        """
-        failure = self._log.failure
-        if failure is not None and failure.resumable:
-            self._recent.forget_from(self._log.next_seq)
-            self._revoked.forget_from(self._log.next_seq)
-            self._log.resume()
-
-    def _refusal(self, error: Exception) -> EpistemeError:
-        if isinstance(error, DiskFull):
-            self._space.met_full()
-        return translate(error)
-
-    def _settle(self, charges: Sequence[Charge], error: LogError | None) -> None:
-        if error is not None:
-            give_back(self._meter, charges)
-
-    def _append_fresh(self, fresh: Sequence[Fresh]) -> Ticket:
-        if not fresh:
-            return self._log.barrier()
-        return self._log.append_many([(FRAME_KIND_EVENT, encode_record(one.signed, one.facts)) for one in fresh])
+        if here:
+            run()
+        elif not self._crew.give(run):
+            raise NotReady("the database is closing", retry_after_s=1)
+        return judged
 
 
-def _verify_all(batch: Sequence[SignedEvent]) -> list[EpistemeError | None]:
-    return [_verify(signed) for signed in batch]
+def _submissions(batch: Sequence[SignedEvent], via: str, sizes: Sequence[int | None]) -> list[Submission]:
+    sized = zip(batch, sizes or [None] * len(batch), strict=True)
+    return [Submission(signed, via, body_bytes) for signed, body_bytes in sized]
 
 
-def _verify(signed: SignedEvent) -> EpistemeError | None:
-    try:
-        signed.verify()
-    except ValueError as error:
-        return translate(error)
-    return None
+def _given(part: Sequence[Submission]) -> Sequence[Submission]:
+    """A chunk that was admitted before."""
+    return part

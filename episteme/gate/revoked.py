@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from model import KeyRevocation, SignedEvent
-from stores import OperatorStore, Reader, RevocationStore, RulingsStore
+from stores import OperatorStore, Reader, RevocationStore, RulingsStore, Snapshot
 
 
 class RevokedKeys:
@@ -11,6 +11,13 @@ class RevokedKeys:
 
     def __init__(self) -> None:
         self._recent: dict[bytes, int] = {}  # revoked by an event that is not folded, and its position
+        self._any_folded = (-1, False)  # whether anybody is revoked as of a state, and its position
+
+    def now(self, snapshot: Snapshot) -> "RevokedNow":
+        """Who is revoked as of a state; of a state that was asked for before nothing is read."""
+        if self._any_folded[0] != snapshot.position:
+            self._any_folded = snapshot.position, RulingsStore(snapshot).get().revocation >= 0
+        return RevokedNow(snapshot, is_any=self._any_folded[1])
 
     def forget_before(self, cursor: int) -> None:
         """Drop what a state with this cursor knows."""
@@ -32,11 +39,11 @@ class RevokedKeys:
 
 
 class RevokedNow:
-    """Who is revoked as of one state; one get where nobody is."""
+    """Who is revoked as of one state."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, is_any: bool) -> None:
         self._reader = reader
-        self._is_any = RulingsStore(reader).get().revocation >= 0
+        self._is_any = is_any
 
     def find(self, agents: Collection[bytes]) -> bytes | None:
         """The first of these whose key is revoked."""

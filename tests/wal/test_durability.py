@@ -20,6 +20,7 @@ from wal import (
     LogOptions,
     Ticket,
 )
+from wal.commit import Rest
 
 SOON: Final = Interval(20)
 NEVER: Final = Interval(3_600_000)
@@ -339,7 +340,7 @@ def test_thread_that_waits_commits_though_the_log_s_own_thread_sleeps(
     with open_log(tmp_path, options=DURABLE) as log, ThreadPoolExecutor(1) as thread:
         log.append(b"0", 1).wait(WAIT_S)
         with monkeypatch.context() as patched:
-            patched.setattr(log._committer, "_wake_thread", lambda: None)
+            patched.setattr(Rest, "wake", lambda _: None)
             writing = thread.submit(lambda: [log.append(b"x", 1).wait() for _ in range(200)])
             assert writing.result(WAIT_S) == list(range(1, 201))
         assert log.durable_end == 201

@@ -239,16 +239,16 @@ def test_visible_end_never_goes_back_while_threads_look(folder: Path) -> None:
 def test_slow_look_does_not_hide_what_a_quicker_one_showed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = Writer(folder, segment_bytes=200)
     looked, go_on = threading.Event(), threading.Event()
-    show = ReadOnlyLog._show
+    tell = ReadOnlyLog._tell
 
-    def slow_show(view: ReadOnlyLog, *arguments: object) -> None:
+    def slow_tell(view: ReadOnlyLog) -> None:
         if threading.current_thread().name == "wal-view":
             looked.set()
             assert go_on.wait(WAIT_S)
-        show(view, *arguments)  # type: ignore[arg-type]
+        tell(view)
 
     with look(folder) as view:
-        monkeypatch.setattr(ReadOnlyLog, "_show", slow_show)
+        monkeypatch.setattr(ReadOnlyLog, "_tell", slow_tell)
         view.watch(lambda: None)
         writer.append(1)
         assert looked.wait(WAIT_S)
