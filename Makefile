@@ -8,7 +8,7 @@ HOST   ?= 127.0.0.1
 PORT   ?= 18180
 JOBS   ?= auto
 
-.PHONY: serve test test-api check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long test-tail test-hostile clean help
+.PHONY: serve test test-api check setup bench bench-logs bench-state bench-accuracy bench-reads test-lowest test-long test-tail test-workers test-hostile clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers; 
 
 test-tail: $(VENV)/.dev  ## 64 subscribers of the tail while 5,000 events a second are written; prints what was seen
 	$(BIN)/python -m tests.campaigns.tail_campaign $(ARGS)
+
+test-workers: $(VENV)/.dev  ## workers and their owner are killed for a minute while clients write and read; prints what was seen
+	$(BIN)/python -m tests.campaigns.workers_campaign $(ARGS)
 
 test-hostile: $(VENV)/.dev  ## hostile clients of twelve kinds against a real server, and what an honest one notices; prints a table
 	$(BIN)/python -m tests.campaigns.hostile_campaign $(ARGS)

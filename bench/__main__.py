@@ -1,154 +1,124 @@
-"""Measure the writes and the import, each beside its limit in the same run; print a table and, with --json, JSON.
+"""Measure what the database does, each figure beside its limit and its peers in the same rounds; print one table.
 
-python -m bench [--runs N] [--json FILE] [--claims FILE.csv]
+python -m bench [--quick] [--runs N] [--rows ROW,ROW] [--without-peers] [--held N] [--json FILE] [--claims FILE.csv]
+
+Rows are told in bench/README.md.  Exit code 1: a row failed; the others are there.
 """
 
 import argparse
+import importlib
 import json
-import os
-import platform
-import shutil
-import statistics
-import subprocess
+import pkgutil
 import sys
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from contextlib import ExitStack
 from pathlib import Path
 
-import nacl.bindings
+from bench import machine, peers
+from bench.inputs import QUICK, WHOLE, Counts, Work, make_seed, make_work, synthetic_rows
+from bench.measured import Key, Unavailable
+from bench.ours import variants
+from bench.peer import PROGRAM_SUFFIXES, Peer, Row
+from bench.rounds import KINDS, Figures, plan, run_rounds, selected, talk
+from bench.stores import make_stores
+from bench.table import Report, as_json, as_text, failures
+from bench.work import scratch
 
-from bench.work import claims, episteme_server, load, post, process, scratch, write_requests
-
-POSTS = 20_000
-CONNECTIONS = 64
 BOOK_CLAIMS = Path("../shared/data/book/claims.csv")
-SYNTHETIC_ROWS = 30_000
+RUNS = 5
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--claims", type=Path, default=BOOK_CLAIMS, help="a CSV file with source, isbn, authors")
-    options = parser.parse_args()
-    rows: dict[str, list[float]] = {}
+def main() -> int:
+    options = parse()
+    started = time.monotonic()
+    counts = (QUICK if options.quick else WHOLE)._replace(**({} if options.held is None else {"held": options.held}))
+    runs = options.runs or (1 if options.quick else RUNS)
     with scratch() as folder:
-        requests = folder / "requests"
-        write_requests(requests, (post("/v1/assertions", claim) for claim in claims(POSTS)))
-        few = folder / "few"
-        write_requests(few, (post("/v1/assertions", claim) for claim in claims(2000, start=POSTS)))
-        file = options.claims if options.claims.exists() else synthetic_claims(folder / "claims.csv")
-        for run in range(options.runs):
-            talk(f"run {run + 1} of {options.runs}")
-            for name, measure in measures(folder, run, requests, few, file).items():
-                rows.setdefault(name, []).append(measure())
-    report(rows, options.json)
+        about = {
+            "machine": machine.describe(folder),
+            "versions": machine.versions(),
+            "commit": machine.commit(),
+            "settings": {"rounds": runs, "quick": options.quick, **counts._asdict()},
+        }
+        figures, facts = measure_all(folder, runs, counts, options)
+        report = Report(about, facts, figures, time.monotonic() - started)
+    print(as_text(report))
+    if options.json is not None:
+        options.json.write_text(json.dumps(as_json(report), indent=1) + "\n")
+    return 1 if failures(figures) else 0
 
 
-def measures(folder: Path, run: int, requests: Path, few: Path, file: Path) -> dict[str, Callable[[], float]]:
-    """The rows of the table, in order."""
-    return {
-        "write + fdatasync of 600 B, one at a time /s": lambda: fdatasync_rate(folder / "bare"),
-        "Ed25519 verifications, one thread /s": verify_rate,
-        "bare Starlette POST, 64 connections /s": lambda: bare_posts(requests),
-        "POST /v1/assertions, 64 connections /s": lambda: posts(folder / f"many{run}", requests),
-        "POST /v1/assertions, 1 connection, median us": lambda: post_median_us(folder / f"one{run}", few),
-        f"import of {file.name}, until readable, claims /s": lambda: import_rate(folder / f"import{run}", file),
-    }
-
-
-def fdatasync_rate(path: Path) -> float:
-    """The disk's limit for one writer."""
-    handle, data, count = os.open(path, os.O_CREAT | os.O_WRONLY), b"x" * 600, 1000
-    started = time.perf_counter()
-    for _ in range(count):
-        os.write(handle, data)
-        os.fdatasync(handle)
-    seconds = time.perf_counter() - started
-    os.close(handle)
-    return count / seconds
-
-
-def verify_rate() -> float:
-    """The processor's limit, for one core."""
-    public, secret = nacl.bindings.crypto_sign_seed_keypair(bytes(32))
-    signed, count = nacl.bindings.crypto_sign(b"m" * 60, secret), 5000
-    started = time.perf_counter()
-    for _ in range(count):
-        nacl.bindings.crypto_sign_open(signed, public)
-    return count / (time.perf_counter() - started)
-
-
-def bare_posts(requests: Path) -> float:
-    with process(["bench.bare"]) as port:
-        return accepted_rate(load(port, CONNECTIONS, requests), POSTS)
-
-
-def posts(data: Path, requests: Path) -> float:
-    with episteme_server(data) as port:
-        return accepted_rate(load(port, CONNECTIONS, requests), POSTS)
-
-
-def post_median_us(data: Path, requests: Path) -> float:
-    with episteme_server(data) as port:
-        return float(load(port, 1, requests)["p50_us"])
-
-
-def accepted_rate(found: dict[str, object], expected: int) -> float:
-    assert found["statuses"] == {"202": expected}, found
-    return float(str(found["per_second"]))
-
-
-def import_rate(data: Path, file: Path) -> float:
-    """Signing, sending, verifying, logging and folding; keys are made in the first run's own folder."""
-    env = {**os.environ, "XDG_CONFIG_HOME": str(data.with_suffix(".keys"))}
-    with episteme_server(data) as port:
-        arguments = ["--subject", "isbn:{isbn}", "--predicate", "authors", "--object", "{authors}"]
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "episteme", "import", str(file), *arguments, "--sign-per", "source"),
-                *("--url", f"http://127.0.0.1:{port}", "-o", "jsonl"),
-            ],
-            check=True,
-            capture_output=True,
-            env=env,
-        )
-    shutil.rmtree(data)
-    return float(json.loads(done.stdout)["claims_per_second"])
-
-
-def synthetic_claims(path: Path) -> Path:
-    """Rows of the same shape as the book claims, where those are not at hand."""
-    lines = ["source,isbn,authors"]
-    lines += [f"shop {row % 800},{row // 26:010d},Author number {row % 11}" for row in range(SYNTHETIC_ROWS)]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def report(rows: dict[str, list[float]], path: Path | None) -> None:
-    machine = (
-        f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    print(machine)
-    print(
-        ", ".join(
-            f"{name} {version(name)}" for name in ("uvicorn", "starlette", "rocksdict", "lmdb", "msgspec", "pynacl")
-        )
-    )
-    print(f"\n{'':64} {'median':>9} {'lowest':>9} {'highest':>9}")
-    for name, values in rows.items():
-        print(f"{name:64} {statistics.median(values):9,.0f} {min(values):9,.0f} {max(values):9,.0f}")
-    ours = statistics.median(rows["POST /v1/assertions, 64 connections /s"])
-    bare = statistics.median(rows["bare Starlette POST, 64 connections /s"])
-    print(f"\nPOST, verified and fsynced, against the bare POST: {ours / bare:.2f}")
-    if path is not None:
-        path.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+    parser.add_argument("--quick", action="store_true", help="one round of less work, in a minute; judge nothing by it")
+    parser.add_argument("--runs", type=int, help=f"rounds; {RUNS}, or 1 with --quick")
+    parser.add_argument("--rows", type=names, default=[], help=f"of {', '.join(KINDS)}; default all")
+    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--held", type=int, help="claims of the full store; 0: no rows of it")
+    parser.add_argument("--json", type=Path, help="write every value of every round there")
+    parser.add_argument("--claims", type=Path, default=BOOK_CLAIMS, help="a CSV file with source, isbn, authors")
+    return parser.parse_args()
 
 
-def talk(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def names(text: str) -> list[str]:
+    rows = text.split(",")
+    if unknown := set(rows) - KINDS.keys():
+        raise argparse.ArgumentTypeError(f"no row is called {', '.join(sorted(unknown))}")
+    return rows
+
+
+def measure_all(
+    folder: Path, runs: int, counts: Counts, options: argparse.Namespace
+) -> tuple[Figures, dict[str, dict[str, str]]]:
+    """All figures, and what is to be said of peers."""
+    talk("signing, filling stores")
+    seed = make_seed(folder / "seed", counts.pairs)
+    stores = make_stores(folder, seed, counts.held)
+    first = make_work(folder / "work", 0, counts, seed)
+    file = options.claims if options.claims.exists() else synthetic_rows(folder / "claims.csv", counts.rows)
+    with ExitStack() as opened:
+        facts: dict[str, dict[str, str]] = {}
+        found: dict[Key, Row] = {}
+        for peer in [] if options.without_peers else all_peers(facts):
+            open_peer(peer, folder, first, opened, found, facts)
+        measurements = plan(selected(options.rows), variants(full=counts.held > 0), found, file)
+        return run_rounds(folder, runs, first, stores, measurements), facts
+
+
+def all_peers(facts: dict[str, dict[str, str]]) -> list[Peer]:
+    """Those that bench/peers has; of one that cannot be imported the reason goes to facts."""
+    found: list[Peer] = []
+    names = sorted(one.name for one in pkgutil.iter_modules(peers.__path__))
+    for module in (name for name in names if not name.endswith(PROGRAM_SUFFIXES)):
+        try:
+            peer = getattr(importlib.import_module(f"bench.peers.{module}"), "PEER", None)
+        except ImportError as error:
+            facts[module] = {"missing": str(error)}
+            continue
+        if peer is not None:
+            found.append(peer)
+    return found
+
+
+def open_peer(
+    peer: Peer, folder: Path, work: Work, opened: ExitStack, found: dict[Key, Row], facts: dict[str, dict[str, str]]
+) -> None:
+    """Open one for all rounds and note its rows, or why it is not there."""
+    talk(f"opening {peer.name}")
+    place = folder / f"peer{len(facts)}"
+    place.mkdir()
+    try:
+        rows = opened.enter_context(peer.open(place, work.shared))
+        facts[peer.name] = {"versions": peer.versions(), "durability": peer.durability}
+    except Unavailable as error:
+        facts[peer.name] = {"missing": str(error)}
+    except Exception as error:  # another's software: whatever it is, ours is measured
+        facts[peer.name] = {"failed": f"{type(error).__name__}: {error}"}
+    else:
+        found.update({Key(row, peer.name): run for row, run in rows.items()})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

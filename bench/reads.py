@@ -10,7 +10,6 @@ other, so what disturbs the machine disturbs all of them; medians over the runs.
 import argparse
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
