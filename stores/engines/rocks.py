@@ -31,6 +31,7 @@ _ROOM_LOOK_S: Final = 0.005  # a look costs some microseconds
 STALL_S: Final = 5.0  # that long RocksDB may hold a write up before it is asked whether it lacks room
 _RATE_MIN: Final = 1024 * 1024  # bytes a second: slower is no better than not at all
 _STALLED: Final = "Write stall"
+FLUSH_WAIT_S: Final = 30.0  # of what a checkpoint can do as well, in a longer pause
 CLOSE_WAIT_S: Final = 30.0  # writing out full buffers takes about a second
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ _BUFFER_PART: Final = 8
 _BUFFER_COUNT_MAX: Final = 4
 _NEARLY_FULL: Final = 0.75  # of a write buffer: what is left is more than a commit
 _ACTIVE_BUFFER: Final = "rocksdb.cur-size-active-mem-table"
+_FULL_BUFFERS: Final = "rocksdb.num-immutable-mem-table"
 # Tables that are not compacted yet, at which RocksDB slows writers down and stops them: its own numbers.  Where little
 # memory makes these tables small there may be more, or a small disk without room to compact would soon stop writes.
 _LEVEL0_SLOW: Final = 20
@@ -162,7 +164,10 @@ class RocksEngine:
         options = _options(memory_bytes, background_jobs)
         options.create_if_missing(create)
         try:
-            self._db: rocksdict.Rdict | None = rocksdict.Rdict(str(folder), options)
+            # Said for its one column family too: without that, a folder that is there is opened with what RocksDB's
+            # own file of options can hold, which is neither the cache nor the filter.
+            families = {"default": options}
+            self._db: rocksdict.Rdict | None = rocksdict.Rdict(str(folder), options, column_families=families)
         except Exception as error:
             if any(sign in str(error) for sign in _LOCKED_SIGNS):
                 raise StoreLocked(f"{folder} is open elsewhere; stop that one first") from error
@@ -242,16 +247,23 @@ class RocksEngine:
             else:
                 return
 
-    def flush(self) -> None:
-        """Write the buffers to tables, so that a checkpoint that comes soon has little left to write."""
+    def begin_flush(self) -> None:
+        """Have the buffers written to tables, so that a checkpoint that comes soon has little left to write.
+
+        Nobody commits meanwhile: it begins another log, and the older one is synced before.
+        """
+        db = self._open()
         try:
-            db = self._open()
-            db.flush_wal(sync=True)  # a flush begins another log: see write
-            db.flush()
-        except StoreClosed:
-            raise
+            db.flush_wal(sync=True)
+            db.flush(wait=False)
         except Exception as error:
             raise failed(f"RocksDB flush: {error}") from error
+
+    def await_flushed(self) -> None:
+        """Wait until the buffers that are full, or were flushed, are written; for a while: a copy writes the rest."""
+        until_s = time.monotonic() + FLUSH_WAIT_S
+        while self._open().property_int_value(_FULL_BUFFERS) and time.monotonic() < until_s:
+            time.sleep(_ROOM_LOOK_S)
 
     def copy(self, folder: Path) -> None:
         """Make a new folder with the newest state: buffers are flushed, tables linked; not synced."""

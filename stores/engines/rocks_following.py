@@ -155,7 +155,9 @@ class RocksFollowing:
             self._scratch.mkdir(parents=True, mode=0o700)
         access = rocksdict.AccessType.secondary(str(self._scratch))
         try:
-            self._db = rocksdict.Rdict(str(self._folder), _options(self._cache_bytes), access_type=access)
+            options = _options(self._cache_bytes)
+            families = {"default": options}  # as the writer says it, or the cache and the filter would not be in force
+            self._db = rocksdict.Rdict(str(self._folder), options, column_families=families, access_type=access)
         except Exception as error:
             raise failed(f"RocksDB cannot follow {self._folder}: {error}") from error
         self.open_count += 1

@@ -57,6 +57,15 @@ def test_memory_stays_within_its_bound_while_more_is_written_and_read(tmp_path: 
     assert grown_kib < (MEMORY_MIB + BESIDE_MIB) * 1024
 
 
+@pytest.mark.parametrize("opening", ["a new folder", "the same again"])
+def test_the_cache_and_the_filter_are_in_force_in_a_folder_that_was_there_too(tmp_path: Path, opening: str) -> None:
+    for _ in range(1 if opening == "a new folder" else 2):
+        RocksEngine(tmp_path, memory_bytes=MEMORY_MIB * MIB).close()
+    diary = (tmp_path / "LOG").read_text()
+    assert f"capacity : {MEMORY_MIB * MIB}\n" in diary
+    assert "filter_policy: bloomfilter\n" in diary
+
+
 def size_of(path: Path) -> int:
     """Of a file that RocksDB may remove at any time."""
     try:
