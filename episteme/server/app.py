@@ -7,6 +7,7 @@ from episteme.node import Node
 from episteme.server.access import check_scope, token_store
 from episteme.server.admin import Admin
 from episteme.server.admin_tokens import AdminTokens
+from episteme.server.direct import Hot
 from episteme.server.listings import Listings
 from episteme.server.logs import Logs
 from episteme.server.metrics import Metrics
@@ -46,6 +47,10 @@ class Application:
             *pages.endpoints(),
         ]
         self._router = Router(self.endpoints, allow, lambda is_read: positions(node, read=is_read))
+
+    def hot(self) -> list[Hot]:
+        """The endpoints that may be answered directly."""
+        return [*self._writes.hot(), *self._reads.hot()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -27,10 +27,9 @@ from episteme.config import ServerConfig
 from episteme.errors import EpistemeError, InvalidToken, KeyProblem
 from episteme.node import Node
 from episteme.server.access import IDENTITY, RECHECK, REQUIRED, bearer, host_checker, token_store, tokens_required
-from episteme.server.app import Application
 from episteme.server.compression import STEP_BYTES, Coding, accepted, compress, is_compressible
 from episteme.server.cors import Cors, Headers
-from episteme.server.exchange import EXCHANGE, Exchange, request_id
+from episteme.server.exchange import EXCHANGE, PASSED, Exchange, request_id
 from episteme.server.problems import on_error
 from episteme.server.router import ENDPOINT
 from episteme.server.wire import positions
@@ -45,8 +44,8 @@ SECURITY_HEADERS: Final[Mapping[bytes, bytes]] = {
     b"cache-control": b"no-store",
 }
 
-_ALL: Final[Headers] = tuple(SECURITY_HEADERS.items())
-_VARY: Final = (b"vary", b"Accept-Encoding")
+EVERY: Final[Headers] = tuple(SECURITY_HEADERS.items())
+VARY: Final = (b"vary", b"Accept-Encoding")
 _INLINE_BYTES_MAX: Final = STEP_BYTES // 4  # a third of a millisecond; more is compressed on a thread
 _COMPRESS_THREADS: Final = 2
 _COMPRESSED_MAX: Final = 16  # large bodies that are compressed or wait for it at a time: others go out as they are
@@ -71,6 +70,26 @@ class Observer(Protocol):
         """An exchange has ended in a refusal."""
 
 
+class Counted(Protocol):
+    """An application, and who counts its exchanges."""
+
+    @property
+    def metrics(self) -> Observer:
+        """That counts them."""
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """As ASGI says."""
+
+
+class Dressed(Protocol):
+    """An answer on its way out."""
+
+    request_id: bytes
+    coding: Coding | None  # that it is wanted in
+    origin: bytes | None  # of the web page that asks
+    is_stream: bool
+
+
 class Edge:
     """Around the application of one server.  Of one event loop."""
 
@@ -86,23 +105,23 @@ class Edge:
     ) -> None:
         """address: an IP, what the server listens on.  positions: headers; whether those of a read."""
         self._application = application
-        self._compress_bytes_min = config.compress_bytes_min
-        self._check_host = host_checker(config, address)
-        self._required = tokens_required(config, address)
+        self.compress_bytes_min = config.compress_bytes_min
+        self.check_host = host_checker(config, address)
+        self.required = tokens_required(config, address)
+        self.tokens = tokens
+        self.observer = observer
+        self.positions = positions
         self._cors = Cors(config.cors_origins)
-        self._tokens = tokens
-        self._observer = observer
-        self._positions = positions
         self._compressing = 0
         self._threads = ThreadPoolExecutor(_COMPRESS_THREADS, thread_name_prefix="compress")
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request.  Raises: Elsewhere."""
         assert scope["type"] == "http", f"{scope['type']} is not spoken here"
         headers: Headed = dict(scope["headers"])
         answer = _Answer(self, send, headers)
         scope[EXCHANGE] = answer
-        observer = self._observer
+        observer = self.observer
         observer.in_flight += 1
         try:
             try:
@@ -117,12 +136,13 @@ class Edge:
         finally:
             observer.in_flight -= 1
             answer.let_go()
-            self._over(answer, scope)
+            if PASSED not in scope:
+                self._over(answer, scope)
 
     def refusal_headers(self) -> dict[str, str]:
         """What every answer says, for those that are given before there is a request to speak of."""
         security = {name.decode("ascii"): value.decode("ascii") for name, value in SECURITY_HEADERS.items()}
-        return {**self._positions(False), **security, "x-request-id": request_id(None).decode("ascii")}
+        return {**self.positions(False), **security, "x-request-id": request_id(None).decode("ascii")}
 
     def close(self) -> None:
         """Wait for answers that are being compressed."""
@@ -137,13 +157,13 @@ class Edge:
         """
         host = headers.get(b"host")
         if host is not None:  # every browser sends it, and only a browser can be led astray
-            self._check_host(host)
+            self.check_host(host)
         origin = headers.get(b"origin")
         if origin is not None:
             self._cors.check(scope["method"], origin, host)
             if scope["method"] == HTTPMethod.OPTIONS and b"access-control-request-method" in headers:
                 return self._preflight(origin)
-        if self._required:
+        if self.required:
             scope[REQUIRED] = True
         authorization = headers.get(b"authorization")
         if authorization is not None:
@@ -155,7 +175,7 @@ class Edge:
         allowed = self._cors.preflight(origin)
         if allowed is None:
             return None
-        response = Response(status_code=HTTPStatus.NO_CONTENT, headers=self._positions(False))
+        response = Response(status_code=HTTPStatus.NO_CONTENT, headers=self.positions(False))
         # What depends on the origin is put on every answer.
         every = self._cors.headers(origin)
         response.raw_headers += [header for header in allowed if header not in every]
@@ -164,7 +184,7 @@ class Edge:
     def _identify(self, authorization: bytes, exchange: Exchange) -> Identity:
         fields = {"request_id": exchange.request_id.decode("ascii")}
         try:
-            return self._tokens.verify(bearer(authorization))
+            return self.tokens.verify(bearer(authorization))
         except KeyProblem as problem:
             _LOGGER.error("no API token can be checked: %s", problem, extra={"fields": fields})
             raise InvalidToken("no API token can be checked now; the server's log says why") from problem
@@ -174,36 +194,36 @@ class Edge:
 
     async def _refuse(self, error: EpistemeError, scope: Connection, receive: Receive, send: Send) -> None:
         response = await on_error(Request(scope), error)
-        response.headers.update(self._positions(scope["method"] in (HTTPMethod.GET, HTTPMethod.HEAD)))
+        response.headers.update(self.positions(scope["method"] in (HTTPMethod.GET, HTTPMethod.HEAD)))
         await response(scope, receive, send)
 
     # Out
 
-    def dress(self, message: Message, answer: "_Answer") -> bool:
+    def dress(self, message: Message, answer: "Dressed") -> bool:
         """Put what every answer has on the start of one; whether its body is to be compressed if it comes whole."""
         sent: list[tuple[bytes, bytes]] = message["headers"]
         found: Headed = dict(sent)
         headers = [*sent, (b"x-request-id", answer.request_id)]
         if b"cache-control" in found or b"content-security-policy" in found:
-            headers += [header for header in _ALL if header[0] not in found]
+            headers += [header for header in EVERY if header[0] not in found]
         else:
-            headers += _ALL
+            headers += EVERY
         if answer.origin is not None:
             headers += self._cors.headers(answer.origin)
         message["headers"] = headers
         content_type = found.get(b"content-type", b"")
         if content_type.startswith(_EVENT_STREAM):
             answer.is_stream = True
-            self._observer.sse_clients += 1
+            self.observer.sse_clients += 1
         # Whether the ETag is weak hangs on what was asked for alone: a 304 has the one that a 200 would have had.
         if answer.coding is not None and not found.get(b"etag", b"W/").startswith(b"W/"):
             _replace(headers, b"etag", b"W/" + found[b"etag"])
         if message["status"] == _NOT_MODIFIED:
-            headers.append(_VARY)
+            headers.append(VARY)
         length = found.get(b"content-length", b"0")
-        if int(length) < self._compress_bytes_min or b"content-encoding" in found or not is_compressible(content_type):
+        if int(length) < self.compress_bytes_min or b"content-encoding" in found or not is_compressible(content_type):
             return False
-        headers.append(_VARY)
+        headers.append(VARY)
         return answer.coding is not None
 
     async def pack(self, start: Message, message: Message, coding: Coding) -> Message:
@@ -232,11 +252,11 @@ class Edge:
         endpoint = scope.get(ENDPOINT)
         route = _NO_ENDPOINT if endpoint is None else endpoint.path
         ended_s = time.perf_counter() if answer.streaming_s is None else answer.streaming_s
-        self._observer.answered(route, scope["method"], answer.status, ended_s - answer.started_s)
+        self.observer.answered(route, scope["method"], answer.status, ended_s - answer.started_s)
         if answer.code is not None:
-            self._observer.refused(answer.code)
+            self.observer.refused(answer.code)
         if answer.is_stream:
-            self._observer.sse_clients -= 1
+            self.observer.sse_clients -= 1
 
 
 class _Answer(Exchange):
@@ -288,7 +308,7 @@ async def _nobody(_message: Message) -> None:
     raise AssertionError("the exchange is over")
 
 
-def edge_of(node: Node, application: Application, config: ServerConfig, address: str) -> Edge:
+def edge_of(node: Node, application: Counted, config: ServerConfig, address: str) -> Edge:
     """The edge around the application of a node that is served at that address, an IP."""
     return Edge(
         application,

@@ -8,10 +8,15 @@ from typing import Final
 from starlette.types import Scope as Connection
 
 EXCHANGE: Final = "episteme.exchange"  # under this name it is in the scope
+PASSED: Final = "episteme.passed"  # and under this one, True, that it ends without an answer: Elsewhere was raised
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # nothing that a header, a log line or a shell obeys
 _START: Final = b"%s-" % os.urandom(6).hex().encode("ascii")  # of this process's own ids: no other gives the same
 _numbers: Final = count()
+
+
+class Elsewhere(Exception):
+    """Raised by a handler: another process is to answer this request; nothing has been done or sent."""
 
 
 class Exchange:

@@ -20,7 +20,8 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from episteme.config import ServerConfig
-from episteme.server.exchange import exchange_of
+from episteme.server.endpoints import Endpoint
+from episteme.server.exchange import PASSED, Exchange, exchange_of
 from episteme.server.router import ENDPOINT
 
 ACCESS: Final = "episteme.access"
@@ -128,34 +129,39 @@ class AccessLog:
         try:
             await self._application(scope, receive, counting)
         finally:
-            self._say(scope, status, size, (time.perf_counter() - began_s) * 1000)
+            if PASSED not in scope:
+                seconds = time.perf_counter() - began_s
+                self.say(exchange_of(scope), scope["method"], asked(scope), status, size, seconds)
 
-    def _say(self, scope: Scope, status: int, size: int, ms: float) -> None:
-        exchange = exchange_of(scope)
+    def say(
+        self, exchange: Exchange | None, method: str, path: str, status: int, body_bytes: int, seconds: float
+    ) -> None:
+        """A line for a request.  path: as asked gives it."""
+        ms = seconds * 1000
         fields = {
-            "method": scope["method"],
-            "path": asked(scope),
+            "method": method,
+            "path": path,
             "status": status,
-            "bytes": size,
+            "bytes": body_bytes,
             "ms": round(ms, 3),
             "request_id": None if exchange is None else exchange.request_id.decode("ascii"),
         }
-        message = "%s %s %d %d bytes %.1f ms"
-        self._logger.info(message, fields["method"], fields["path"], status, size, ms, extra={"fields": fields})
+        self._logger.info("%s %s %d %d bytes %.1f ms", method, path, status, body_bytes, ms, extra={"fields": fields})
 
 
 def asked(scope: Scope) -> str:
-    """The endpoint and the names of the parameters, without anything that was asked about.
-
-    Of a path that is no endpoint, the path, cut.
-    """
+    """What was asked, as asked_of says it; of a path that is no endpoint, the path, cut."""
     endpoint = scope.get(ENDPOINT)
-    path: str = scope["path"][:_PATH_CHARS_MAX] if endpoint is None else endpoint.path
-    if endpoint is None or not scope["query_string"]:
-        return path
-    names = [pair.partition("=")[0] for pair in scope["query_string"].decode("latin-1").split("&")]
+    return scope["path"][:_PATH_CHARS_MAX] if endpoint is None else asked_of(endpoint, scope["query_string"])
+
+
+def asked_of(endpoint: Endpoint, query: bytes) -> str:
+    """The endpoint and the names of the parameters, without anything that was asked about."""
+    if not query:
+        return endpoint.path
+    names = [pair.partition("=")[0] for pair in query.decode("latin-1").split("&")]
     known = dict.fromkeys(name for name in names if name in endpoint.parameters)
-    return f"{path}?{'&'.join(known)}"
+    return f"{endpoint.path}?{'&'.join(known)}"
 
 
 def line_of(record: logging.LogRecord) -> Line:

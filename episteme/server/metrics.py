@@ -61,6 +61,9 @@ class Metrics(Collector):
         self.in_flight = 0
         self.sse_clients = 0
         self.connections: Connected | None = None
+        self.workers: Callable[[], tuple[int, int]] = lambda: (0, 0)  # how many take connections, and were started
+        self.in_flight_elsewhere = 0  # in workers
+        self.signatures_bad_elsewhere = 0
         self._requests: dict[tuple[str, str, int], Timing] = {}
         self._refusals: Counter[str] = Counter()
         self._writes = Timing()
@@ -80,15 +83,15 @@ class Metrics(Collector):
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """As edge.Observer; routes are the templates of endpoints."""
-        key = (route, method if method in _METHODS else "other", status)
-        timing = self._requests.get(key)
-        if timing is None:
-            timing = self._requests[key] = Timing()
-        timing.add(seconds)
+        self._timing(route, method, status).add(seconds)
 
-    def refused(self, code: str) -> None:
+    def answered_elsewhere(self, route: str, method: str, status: int, counts: list[int], seconds: float) -> None:
+        """Exchanges that a worker has answered, as the counts of a Timing and the sum of their times."""
+        self._timing(route, method, status).merge(counts, seconds)
+
+    def refused(self, code: str, times: int = 1) -> None:
         """As edge.Observer."""
-        self._refusals[code] += 1
+        self._refusals[code] += times
 
     def wrote(self, frame_count: int, size_bytes: int, seconds: float) -> None:
         """As wal's observer."""
@@ -103,6 +106,13 @@ class Metrics(Collector):
     def folded(self, event_count: int) -> None:
         """A commit of the fold."""
         self._batches.add(event_count)
+
+    def _timing(self, route: str, method: str, status: int) -> Timing:
+        key = (route, method if method in _METHODS else "other", status)
+        timing = self._requests.get(key)
+        if timing is None:
+            timing = self._requests[key] = Timing()
+        return timing
 
     # Asked
 
@@ -129,7 +139,8 @@ class Metrics(Collector):
             labels = (route, method, str(status) if status else _NO_ANSWER)
             seconds.add_metric(labels, timing.buckets(), timing.sum)
         yield seconds
-        yield _gauge("http_in_flight", "Requests that are being answered, streams included.", self.in_flight)
+        in_flight = self.in_flight + self.in_flight_elsewhere
+        yield _gauge("http_in_flight", "Requests that are being answered, streams included.", in_flight)
         yield _gauge("sse_clients", "Readers of the tail.", self.sse_clients)
         early = self._refusals if self.connections is None else self._refusals + self.connections.refused
         yield _by_label("http_refusals", "Refusals by their code.", "code", early)
@@ -162,7 +173,8 @@ class Metrics(Collector):
     def _collect_gate(self) -> Iterator[Metric]:
         intake = self._node.intake
         yield _gauge("verify_queue_entries", "Events that wait for their signatures to be verified.", intake.waiting)
-        verified = {"good": intake.signatures_good, "bad": intake.signatures_bad}
+        bad = intake.signatures_bad + self.signatures_bad_elsewhere
+        verified = {"good": intake.signatures_good, "bad": bad}
         yield _by_label(
             "signatures_verified", "Signatures of events, by whether all of the event verified.", "result", verified
         )
@@ -172,6 +184,9 @@ class Metrics(Collector):
         told = {"written": audit.written, "dropped": audit.dropped, "lost": audit.lost}
         yield _by_label("audits", "Audits of answers by what became of them.", "result", told)
         yield _gauge("audits_waiting", "Audits that are not written yet.", audit.waiting)
+        taking, started = self.workers()
+        yield _gauge("workers", "Workers that take connections.", taking)
+        yield _counter("workers_started", "Workers started so far.", started)
         yield _gauge("ready", "1 if /readyz says so.", not node.reasons_not_ready())
         yield from _looked_up("disk_free_bytes", "Room on the disk of the data folder.", partial(_free, self._folder))
         yield InfoMetricFamily("episteme_build", "What is running.", {"version": version("episteme-db")})

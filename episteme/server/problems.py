@@ -18,7 +18,7 @@ from episteme.errors import (
     translate,
 )
 from episteme.server.access import challenge
-from episteme.server.exchange import exchange_of
+from episteme.server.exchange import Exchange, exchange_of
 
 MEDIA_TYPE = "application/problem+json"
 _LOGGER = logging.getLogger("episteme.server")
@@ -77,15 +77,19 @@ def rate_limit(limit: int, remaining: int, reset_s: int) -> dict[str, str]:
 
 async def on_error(request: Request, error: Exception) -> Response:
     """Any error of a handler; one that is the server's fault is logged with all of it, the client told none of that."""
+    path = request.scope["raw_path"][:_PATH_LOGGED_MAX].decode("latin-1")  # as it was sent: nothing unescaped
+    return refusal_of(error, request.method, path, exchange_of(request.scope))
+
+
+def refusal_of(error: Exception, method: str, path: str, exchange: Exchange | None) -> Response:
+    """As on_error, for a request that is known by its method, its path and its exchange."""
     translated = translate(error)
-    exchange = exchange_of(request.scope)
     request_id = None if exchange is None else exchange.request_id.decode("ascii")
     if exchange is not None:
         exchange.code = translated.code
     if PROBLEMS[translated.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR and translated.retry_after_s is None:
         # The log and the fold have told of their own failures, with all of it, when they stopped.
         unexpected = error if isinstance(translated, Internal | Damaged) else None
-        path = request.scope["raw_path"][:_PATH_LOGGED_MAX].decode("latin-1")  # as it was sent: nothing unescaped
         fields = {"request_id": request_id}
-        _LOGGER.error("%s %s: %s", request.method, path, translated.code, exc_info=unexpected, extra={"fields": fields})
+        _LOGGER.error("%s %s: %s", method, path, translated.code, exc_info=unexpected, extra={"fields": fields})
     return problem_response(translated, request_id=request_id)

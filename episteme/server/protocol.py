@@ -282,6 +282,9 @@ class GuardedProtocol(EndingProtocol):
             self.cut("stopped")
             return
         _part_from(self._running)
+        self._say_stopped()
+
+    def _say_stopped(self) -> None:
         self._inner.write(refusal_bytes(NotReady("the server stops", retry_after_s=1), self.refusal_headers()))
         self._finish()
 

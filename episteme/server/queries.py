@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import msgspec
@@ -17,11 +18,12 @@ from episteme.node import Node
 from episteme.parameters import LENS_PARAMETERS, names_in, parse_count, question_of
 from episteme.reading import COMPARED
 from episteme.server.access import agent_of_request
+from episteme.server.direct import Hot, Turn
 from episteme.server.endpoints import Endpoint, Link, Reply
 from episteme.server.problems import rate_limit
-from episteme.server.tags import etag_of, tagged
+from episteme.server.tags import etag_of, tag_of_answer, tagged
 from episteme.server.threads import Threads
-from episteme.server.wire import await_seq
+from episteme.server.wire import await_seq, parameters_of, wait_of
 
 SEEN_PARAMETERS: Final = (
     "source_class",
@@ -136,6 +138,15 @@ class Queries:
             ),
         ]
 
+    def hot(self) -> list[Hot]:
+        """What may be answered directly: a question that a view answers."""
+        lenses = {"/v1/query": None, **{f"/v1/{name}": name for name in LENSES_WITH_PATHS}}
+        return [
+            _HotQuery(endpoint, lenses[endpoint.path], self._node)
+            for endpoint in self.endpoints()
+            if endpoint.path in lenses
+        ]
+
     async def query(self, request: Request, found: dict[str, str], lens: str | None = None) -> Response:
         """A pair's answer by lens; lens: the one that the path names."""
         question = question_of(found, lens)
@@ -175,10 +186,45 @@ class Queries:
         return None if agent is None else self._node.charge_query(agent, lens_count)
 
     def _tagged(self, request: Request, told: Answer | Comparison | History, left: Standing | None) -> Response:
-        response = tagged(self._node, request, _encode(told), etag_of(told))
+        body = _encode(told)
+        etag = tag_of_answer(told, body) if isinstance(told, Answer) else etag_of(told)
+        response = tagged(self._node, request, body, etag)
         if left is not None:
             response.headers.update(rate_limit(*left))
         return response
+
+
+class _HotQuery:
+    """As Queries.query, of one path."""
+
+    def __init__(self, endpoint: Endpoint, lens: str | None, node: Node) -> None:
+        self.endpoint = endpoint
+        self.body_bytes_max = 0
+        self._parameters = frozenset(endpoint.parameters)
+        self._lens = lens
+        self._node = node
+
+    def check_ready(self) -> None:
+        """As Hot."""
+
+    def take(self, turn: Turn, query: bytes, _body: bytes, agent: bytes | None) -> bool:
+        """As Hot."""
+        node = self._node
+        found = parameters_of(query, self._parameters, self.endpoint.path)
+        wait_of(found, node)
+        if "min_seq" in found and node.applied_seq < parse_count("min_seq", found["min_seq"]):
+            return False
+        if agent is not None and node.config.quota.enabled:  # it pays, and may only once
+            return False
+        told = node.ask_view(question_of(found, self._lens), agent=agent)
+        if told is None:
+            return False
+        body = _encode(told)
+        own = b"etag: %b\r\ncache-control: no-cache\r\nepisteme-seq: %d\r\nepisteme-applied: %d\r\n" % (
+            *(tag_of_answer(told, body).encode("ascii"), node.end_seq, node.applied_seq),
+        )
+        turn.tell(HTTPStatus.OK, own, body, says_cache=True)
+        return True
 
 
 def _not_taken(lens: str) -> set[str]:

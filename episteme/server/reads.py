@@ -11,6 +11,7 @@ from episteme.api import StoredAssertion
 from episteme.config import ServerConfig
 from episteme.described import WAIT, digest
 from episteme.node import Node
+from episteme.server.direct import Hot
 from episteme.server.endpoints import Endpoint, Reply
 from episteme.server.queries import Queries
 from episteme.server.tags import NEVER_KEPT, tagged
@@ -69,6 +70,10 @@ class Reads:
                 scope="open",
             ),
         ]
+
+    def hot(self) -> list[Hot]:
+        """What may be answered directly."""
+        return self._queries.hot()
 
     def drain(self) -> None:
         """From now on others should be asked."""

@@ -19,6 +19,7 @@ from starlette.types import Scope as Connection
 
 from episteme.errors import MethodNotAllowed, NoSuchPath
 from episteme.server.endpoints import Endpoint, Scope
+from episteme.server.exchange import PASSED, Elsewhere
 from episteme.server.problems import on_error
 from episteme.server.wire import parameters
 
@@ -80,11 +81,14 @@ class Router:
                 self._fixed[path] = resource
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request.  Raises: Elsewhere."""
         assert scope["type"] == "http", f"{scope['type']} is not spoken here"
         request = Request(scope, receive)
         try:
             response = await self._handle(request)
+        except Elsewhere:
+            scope[PASSED] = True
+            raise
         except Exception as error:
             response = await on_error(request, error)
         self._place(response, is_read=scope["method"] in (HTTPMethod.GET, HTTPMethod.HEAD))

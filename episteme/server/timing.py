@@ -30,6 +30,16 @@ class Timing:
         self.sum += value
 
     @property
+    def counts(self) -> list[int]:
+        """How many there were up to each bound and above the one before; the last above all of them."""
+        return self._counts
+
+    def merge(self, counts: Sequence[int], total: float) -> None:
+        """Count what another one of the same bounds has counted."""
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
+        self.sum += total
+
+    @property
     def count(self) -> int:
         """How many there were."""
         return sum(self._counts)

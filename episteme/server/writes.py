@@ -15,10 +15,11 @@ from starlette.responses import Response
 from cortex import CortexError
 from episteme.config import ServerConfig
 from episteme.described import duration
-from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded, TooLarge
-from episteme.gate import Outcome, split_lines
+from episteme.errors import EpistemeError, FieldProblem, InvalidField, Overloaded
+from episteme.gate import Outcome, check_count, split_lines
 from episteme.node import Node
 from episteme.receipts import IngestResult, IngestSummary, IngestTotal, Receipt
+from episteme.server.direct import BODY_BYTES_MAX, Hot, Turn, header_lines
 from episteme.server.endpoints import NDJSON, Body, Endpoint, Handle, Link, Reply
 from episteme.server.mailbox import Mailbox
 from episteme.server.problems import rate_limit
@@ -46,6 +47,7 @@ _WRITE_CODES: Final = (
     "invalid-field",
     "unknown-kind",
     "invalid-signature",
+    "unknown-bundle",
     "wrong-audience",
     "key-revoked",
     "quota-exceeded",
@@ -60,6 +62,7 @@ _WRITE_CODES: Final = (
 _WAIT: Final = duration("How long to wait until it is readable, 30s at most.")
 
 Kind = TypeVar("Kind")
+_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -98,6 +101,14 @@ class Writes:
                 body=Body(Envelope, NDJSON),
                 codes=_WRITE_CODES,
             ),
+        ]
+
+    def hot(self) -> list[Hot]:
+        """What may be answered directly: one envelope, without wait."""
+        return [
+            _HotEnvelope(endpoint, ENVELOPE_KINDS[endpoint.path], self._node, self._mailbox)
+            for endpoint in self.endpoints()
+            if endpoint.path in ENVELOPE_KINDS
         ]
 
     def close(self) -> None:
@@ -153,10 +164,50 @@ class Writes:
 
     def _ingest_body(self, body: bytes) -> bytes:
         lines = list(split_lines(body))
-        if len(lines) > self._config.ingest_lines_max:
-            raise TooLarge(f"the body has {len(lines)} lines; at most {self._config.ingest_lines_max} are taken")
+        check_count(lines, self._config.ingest_lines_max)
         results = self._node.ingest_lines(lines, "ingest")
         return _encode_lines([*results, IngestTotal(summarize(results))])
+
+
+class _HotEnvelope:
+    """As Writes.envelope, of one path."""
+
+    def __init__(self, endpoint: Endpoint, kind: str | None, node: Node, mailbox: Mailbox) -> None:
+        self.endpoint = endpoint
+        self.body_bytes_max = min(
+            BODY_BYTES_MAX, node.config.event_bytes_max if kind is None else node.config.envelope_bytes_max
+        )
+        self._kind = kind
+        self._node = node
+        self._mailbox = mailbox
+
+    def check_ready(self) -> None:
+        """As Hot."""
+        self._node.check_writable()
+
+    def take(self, turn: Turn, _query: bytes, body: bytes, _agent: bytes | None) -> bool:
+        """As Hot."""
+        node, kind = self._node, self._kind
+        node.check_writable()
+        signed = node.admit(body, any_kind=kind is None)
+        _check_kind(signed, kind)
+        tell = partial(self._tell, turn, signed)
+        deliver = partial(self._mailbox.put, asyncio.get_running_loop(), tell)
+        node.submit_later(signed, "http", deliver, body_bytes=len(body))
+        turn.wait()
+        return True
+
+    def _tell(self, turn: Turn, signed: SignedEvent, outcome: Outcome) -> None:
+        try:
+            if isinstance(outcome, EpistemeError):
+                raise outcome
+            standing = self._node.standing(signed)
+        except Exception as error:
+            turn.refuse(error)
+            return
+        own = b"" if standing is None else header_lines(rate_limit(*standing))
+        own += b"episteme-seq: %d\r\n" % self._node.end_seq
+        turn.tell(_STATUS_BY_RECEIPT[outcome.status], own, _encode(outcome))
 
 
 def summarize(results: Sequence[IngestResult]) -> IngestSummary:

@@ -66,7 +66,7 @@ KNOWN: Final = {
 }
 PROTOCOL_ATTRIBUTES: Final = {
     "client", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline", "server_state",
-    "transport", "url",
+    "scope", "transport", "url",
 }  # fmt: skip
 CYCLE_ATTRIBUTES: Final = {
     "body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete", "response_started",
@@ -91,16 +91,17 @@ def test_protocol_and_cycle_have_the_attributes_that_are_relied_on() -> None:
         (connection,) = server.guards.open
         assert isinstance(connection, GuardedProtocol)
         assert isinstance(connection.cycle, RequestResponseCycle)
-        found.extend([set(vars(connection)), set(vars(connection.cycle))])
+        found.extend([set(vars(connection)), set(vars(connection.cycle)), set(vars(connection.flow))])
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     with Guarded(app, ServerConfig()) as server, server.connect() as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         assert wire.reply().status == 204
-    protocol, cycle = found
+    protocol, cycle, flow = found
     assert PROTOCOL_ATTRIBUTES - protocol == set()
     assert CYCLE_ATTRIBUTES - cycle == set()
+    assert {"read_paused", "write_paused"} <= flow
     assert {"connections", "tasks", "total_requests", "default_headers"} <= set(vars(ServerState()))
 
 
