@@ -85,6 +85,11 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, "the address to listen on"] = DEFAULT_HOST
     port: Annotated[int, Meta(ge=0, le=65_535), "0: any free one, printed at the start"] = DEFAULT_PORT
+    workers: Annotated[
+        int,
+        Meta(ge=1, le=64),
+        "processes that take connections and verify; 1: the one that keeps the log does it all",
+    ] = 1
     # Who may ask.  Writes prove themselves by their signatures besides.
     tokens_required: Annotated[
         bool | None, "whether everybody needs an API token; none: only if the address is not loopback"
@@ -116,7 +121,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     )
     stream_write_s_max: Annotated[float, Meta(ge=0.01), "how long a reader of a tail may take nothing"] = 60.0
     ingest_bytes_max: Annotated[int, Meta(ge=1), "one ingest, decoded, if it came compressed"] = 16 * 1024 * 1024
-    ingest_lines_max: Annotated[int, Meta(ge=1), "lines of one ingest"] = 10_000
+    ingest_lines_max: Annotated[
+        int, Meta(ge=1), "lines of one ingest, without a bundle on the first one that signs the others"
+    ] = 10_000
     ingest_bodies_max: Annotated[
         int, Meta(ge=1), "ingests read or waiting at a time: each holds up to its whole body in memory"
     ] = 16

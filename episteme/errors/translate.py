@@ -29,6 +29,7 @@ _INNER_CODES: Final = {
     "store-closed": "not-ready",
     "fold-closed": "not-ready",
     "store-failed": "fold-stopped",
+    "store-torn": "state-damaged",
     "log-corrupt": "damaged",
     "unsupported-record": "damaged",
     "unsupported-value": "damaged",

@@ -4,8 +4,9 @@ import errno
 import os
 import resource
 import socket
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from episteme.config import ServerConfig
 from episteme.errors import CannotOpen
@@ -25,8 +26,8 @@ _WHY: Final = {
 }
 
 
-def listen(config: ServerConfig, folder: Path) -> socket.socket:
-    """A socket that listens where the settings say.  folder: the data folder, whose tokens count.
+def listen(config: ServerConfig, folder: Path) -> list[socket.socket]:
+    """Sockets that listen where the settings say, one for each worker.  folder: the data folder, whose tokens count.
 
     Raises: CannotOpen; KeyProblem.
     """
@@ -38,16 +39,36 @@ def listen(config: ServerConfig, folder: Path) -> socket.socket:
         reason = error.strerror if isinstance(error, OSError) else "it is not a name"
         raise CannotOpen(f"{where}: {reason}") from error
     check_address(str(address[0]), folder, config)
+    with ExitStack() as opened:
+        try:
+            if config.workers == 1:
+                listeners = [opened.enter_context(_bound(family, address, shared=False))]
+            else:
+                # Who may share an address may not tell whether somebody has it: the first look is by one who may not.
+                with _bound(family, address, shared=False) as probe:
+                    address = probe.getsockname()
+                listeners = [opened.enter_context(_bound(family, address, shared=True)) for _ in range(config.workers)]
+            for listener in listeners:
+                listener.listen(_BACKLOG)
+        except OSError as error:
+            why = _WHY.get(error.errno or 0, os.strerror(error.errno or 0))
+            raise CannotOpen(f"{where}: {why}") from error
+        opened.pop_all()
+    return listeners
+
+
+def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
+    """shared: with others that say so too; connections are spread over them."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES_MAX)  # connections inherit it
         listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
+    except OSError:
         listener.close()
-        why = _WHY.get(error.errno or 0, os.strerror(error.errno or 0))
-        raise CannotOpen(f"{where}: {why}") from error
+        raise
     return listener
 
 

@@ -242,8 +242,9 @@ def _parameter(endpoint: Endpoint, name: str, place: str) -> Json:
     if one.schema["type"] == "array":
         told |= {"style": "form", "explode": False}
     # A query without a predicate is the exception, though it need not have one under every lens.
-    if (required or (name == "predicate" and "subject" in endpoint.required)) and name in examples.PARAMETERS:
-        told["example"] = examples.PARAMETERS[name]
+    example = examples.of_parameter(endpoint, name)
+    if (required or (name == "predicate" and "subject" in endpoint.required)) and example is not None:
+        told["example"] = example
     return told
 
 

@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvicorn
@@ -20,16 +21,18 @@ from episteme.server import journal
 from episteme.server.access import is_loopback
 from episteme.server.app import Application
 from episteme.server.connections import Connections
+from episteme.server.direct import Direct
+from episteme.server.draining import DrainingServer, uvicorn_config
 from episteme.server.edge import edge_of
 from episteme.server.listen import connections_max, listen, url_of
 from episteme.server.notify import ServiceManager
-from episteme.server.protocol import guarded
+from episteme.server.shortcut import shortcut
+from episteme.server.workers import Supervisor, for_workers
 
 # How long a busy thread may keep the interpreter lock from the others.  Python's 5 ms show in the
 # latency of a write; at a tenth of a millisecond the hand-overs cost a third of the throughput.
 _SWITCH_INTERVAL_S: Final = 0.001
 _STATUS_S: Final = 10.0  # how often the service manager is told the position, if it does not watch more closely
-_CANCEL_S: Final = 1  # after the last connection was closed, until handlers that go on are cancelled
 _STDERR: Final = 2
 _LOGGER: Final = logging.getLogger("episteme.server")
 
@@ -52,21 +55,22 @@ def serve(
         signal.signal(signal.SIGHUP, _say_hangup)  # opening may take minutes
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     config = msgspec.structs.replace(config, connections_max=connections_max(config.connections_max))
-    listener = listen(config, folder)
+    listeners = listen(config, folder)
     try:
-        node_config = _with_quotas(configure(), config, listener)
+        node_config = _with_quotas(configure(), config, listeners[0])
         with Node.open(folder, config=node_config) as node:
             application = Application(node, config)
             try:
-                _run(node, application, config, listener, started)
+                _run(node, application, config, listeners, started)
             finally:
                 application.close()
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
 
 
-class Server(uvicorn.Server):
-    """uvicorn's, which tells when it takes connections and when it begins to drain, and hurries at a second signal."""
+class Server(DrainingServer):
+    """Tells when connections are taken and when it begins to drain; with workers, who take them, looks after those."""
 
     def __init__(
         self,
@@ -76,47 +80,49 @@ class Server(uvicorn.Server):
         started: Callable[[], None],
         draining: Callable[[], None],
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, guards)
+        self.crew: Supervisor | None = None
         self._node = node
-        self._guards = guards
         self._manager = ServiceManager()
         self._told_started = started
         self._tell_draining = draining
         self._telling: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._adopting: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take connections and heed signals; then say so, not before."""
+        """Take connections and heed signals; then say so, not before.  Raises: CannotOpen."""
         await super().startup(sockets)
-        self._loop = asyncio.get_running_loop()
+        if self.crew is not None:
+            await self.crew.start()
         self._manager.tell("READY=1", self._status())
         self._telling = asyncio.create_task(self._keep_telling())
         self._told_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, answer what was taken, for at most drain_s."""
-        self._manager.tell("STOPPING=1", "STATUS=finishing what is in flight")
         self._tell_draining()
-        giving_up = asyncio.get_running_loop().call_later(self._guards.limits.drain_s, self._guards.give_up)
+        if self.crew is not None:
+            await self.crew.begin_drain()
+        self._manager.tell("STOPPING=1", "STATUS=finishing what is in flight")
+        if self.crew is not None:  # which asks this server until it has ended
+            await self.crew.drained()
         await super().shutdown(sockets)
-        giving_up.cancel()
         if self._telling is not None:
             self._telling.cancel()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """In a signal handler: the first asks to stop, the second to wait for nobody."""
-        if self.should_exit and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._hurry)
-        super().handle_exit(sig, frame)
+    def adopt(self, connection: socket.socket) -> None:
+        """Answer on a connection that nobody listened for; in the event loop."""
+        kind: Any = self.config.http_protocol_class
+        protocol = partial(kind, self.config, self.server_state, self.lifespan.state)
+        taking = asyncio.ensure_future(asyncio.get_running_loop().connect_accepted_socket(protocol, connection))
+        self._adopting.add(taking)
+        taking.add_done_callback(self._adopting.discard)
 
-    def _hurry(self) -> None:
-        self._guards.give_up()
-        self.force_exit = True
-
-    def stop_early(self, _number: int, _frame: FrameType | None) -> None:
-        """In a signal handler: end as soon as it has started; after that uvicorn has seen to it."""
-        if not self.started:
-            self.should_exit = True
+    def hurry(self) -> None:
+        """Wait for nobody any more; in the event loop."""
+        if self.crew is not None:
+            self.crew.hurry()
+        super().hurry()
 
     def hang_up(self, _number: int, frame: FrameType | None) -> None:
         """In a signal handler: the terminal is gone, which ends what was started in one; a service has none."""
@@ -144,42 +150,34 @@ def _run(
     node: Node,
     application: Application,
     config: ServerConfig,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     started: Callable[[Node, str], None],
 ) -> None:
-    url = url_of(listener)
-    guards = Connections(config)
-    application.metrics.connections = guards
-    edge = edge_of(node, application, config, listener.getsockname()[0])
+    url, address = url_of(listeners[0]), listeners[0].getsockname()[0]
+    has_workers = config.workers > 1
+    guards = Connections(for_workers(config) if has_workers else config)
+    edge = edge_of(node, application, config, address)
+    access_log = journal.AccessLog(edge) if config.access_log else None
+    direct = Direct(edge, application.hot(), config.header_bytes_max, access_log)
+    protocol = shortcut(guards, edge.refusal_headers, direct)
     server = Server(
-        uvicorn.Config(
-            journal.AccessLog(edge) if config.access_log else edge,
-            loop="uvloop",
-            http=guarded(guards, edge.refusal_headers),
-            lifespan="off",
-            ws="none",
-            access_log=False,
-            log_config=None,
-            log_level=config.log_level,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=config.drain_s + _CANCEL_S,
-        ),
+        uvicorn_config(access_log or edge, protocol, config),
         node,
         guards,
         lambda: started(node, url),
         application.drain,
     )
-    # uvicorn drains on these signals, then raises them again for the handlers that stood before:
-    # ours let the process go on, so that the node is closed and the exit code is 0.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, server.stop_early)
+    application.metrics.connections = guards
+    if has_workers:
+        server.crew = Supervisor(node, config, address, listeners, server.adopt, application.metrics)
+    server.heed_signals()
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
         signal.signal(signal.SIGHUP, server.hang_up)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=[] if has_workers else list(listeners))
     finally:
+        if server.crew is not None:
+            server.crew.kill()
         edge.close()
 
 

@@ -1,8 +1,8 @@
 """Settings: one table made of the structs in episteme/config.py, and where the value of each comes from."""
 
 from episteme.settings.example import example_file
-from episteme.settings.sources import FILE_NAME, OTHER_VARIABLES, Origin, Settings, Sourced, read_settings
-from episteme.settings.table import SETTINGS, Setting
+from episteme.settings.sources import FILE_NAME, OTHER_VARIABLES, Origin, Settings, Sourced, read_settings, settings_of
+from episteme.settings.table import SETTINGS, Setting, Value
 from episteme.settings.values import shown_value, takes
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "Setting",
     "Settings",
     "Sourced",
+    "Value",
     "example_file",
     "read_settings",
+    "settings_of",
     "shown_value",
     "takes",
 ]

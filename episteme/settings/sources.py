@@ -121,6 +121,11 @@ def read_settings(
     return Settings(folder, named, values, tuple(_unknown_variables(environ)))
 
 
+def settings_of(values: Mapping[str, Value]) -> Settings:
+    """Those of a process that another one tells all of them, by name."""
+    return Settings(DEFAULT_DATA, None, {name: Sourced(one, Origin.FLAG, name) for name, one in values.items()}, ())
+
+
 def _path(environ: Mapping[str, str], variable: str) -> Path | None:
     return Path(environ[variable]) if environ.get(variable) else None
 

@@ -4,9 +4,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from model import decode_envelope
+from model import decode_envelope, encode_envelope, sign_bundle
 from tests.server.test_refusals import check_problem
 from tests.support.envelopes import BAD_ENVELOPES, claim
+from tests.support.events import KEY_A, NOW_MS, make_assertion
 from tests.support.http import Reply, call, log_seq
 from tests.support.servers import Server
 
@@ -139,3 +140,16 @@ def test_the_same_lines_from_many_at_once_are_accepted_once(server: Server) -> N
     assert statuses == {"accepted": 200, "duplicate": 400}
     positions = {result["hash"]: result["seq"] for result in results}
     assert all(result["seq"] == positions[result["hash"]] for result in results)
+
+
+def test_a_whole_bundle_with_all_its_events_fits_one_ingest(server: Server) -> None:
+    events = [make_assertion(subject=f"whole bundle {number % 100}", timestamp=number) for number in range(LINES_MAX)]
+    bundle, signed_events = sign_bundle(events, KEY_A, NOW_MS)
+    lines = [encode_envelope(bundle), *map(encode_envelope, signed_events)]
+    reply = ingest(server, b"\n".join([*lines, lines[-1]]))
+    assert (reply.status, reply.json()["code"]) == (413, "too-large")
+    assert ingest(server, b"\n".join(lines[::-1])).status == 413
+    told = ingest(server, b"\n".join(lines)).lines
+    assert told[-1] == {"summary": {"lines": LINES_MAX + 1, "accepted": LINES_MAX + 1, "duplicate": 0, "refused": 0}}
+    again = ingest(server, b"\n".join(lines[1:101])).lines
+    assert again[-1]["summary"]["duplicate"] == 100

@@ -118,7 +118,8 @@ def test_document_is_served_with_a_tag_and_its_examples_are_taken(server: Server
         assert written.status in (200, 201), written.body
     lines = paths["/v1/ingest"]["post"]["requestBody"]["content"]["application/x-ndjson"]["example"]
     told = call(server.url, "POST", "/v1/ingest", lines.encode())
-    assert told.lines[-1]["summary"] == {"lines": 3, "accepted": 0, "duplicate": 3, "refused": 0}
+    assert told.lines[-1]["summary"] == {"lines": 5, "accepted": 2, "duplicate": 3, "refused": 0}
+    assert get(server, f"/v1/lenses?min_seq={told.lines[-2]['seq']}&wait=10s").status == 200
     for path, methods in paths.items():
         asked = methods.get("get", {}).get("parameters", [])
         shown = {one["name"]: one for one in asked if "example" in one}

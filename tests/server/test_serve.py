@@ -206,7 +206,8 @@ def test_address_that_cannot_be_had_is_told_with_its_reason(
 
 
 def test_system_keeps_little_for_a_reader_who_reads_nothing(tmp_path: Path) -> None:
-    with listen(ServerConfig(port=0), tmp_path / "data") as listener, socket.create_connection(listener.getsockname()):
+    (listening,) = listen(ServerConfig(port=0), tmp_path / "data")
+    with listening as listener, socket.create_connection(listener.getsockname()):
         connection, _ = listener.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 128 * 1024

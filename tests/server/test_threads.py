@@ -96,7 +96,7 @@ def test_close_begins_nothing_that_waits() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/query?subject=s&predicate=p&max_age=0", "/v1/assertions", "/v1/log", "/v1/subjects/s/history?predicate=p"],
+    ["/v1/query?subject=s&predicate=p&explain=1", "/v1/assertions", "/v1/log", "/v1/subjects/s/history?predicate=p"],
 )
 def test_reads_beyond_the_bound_are_told_to_come_again(tmp_path: Path, path: str) -> None:
     config = ServerConfig(read_threads=1, reads_waiting_max=0)

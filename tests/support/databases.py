@@ -1,4 +1,4 @@
-"""The databases behind one API: a node in process, and a client of a real server, of either kind."""
+"""The databases behind one API: a node in process, clients of both kinds of a real server, and of one with workers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from tests.support.events import KEY_A, make_assertion, signed
 from tests.support.servers import shared
 
 WAIT_S: Final = 10.0
-KINDS: Final = ("node", "client", "async client")
+KINDS: Final = ("node", "client", "async client", "workers")
 
 Database = Node | Client
 
@@ -26,7 +26,7 @@ def opened(kind: str, folder: Path) -> Iterator[Database]:
         with Node.open(folder / "data", key=KEY_A, config=config) as node:
             yield node
     else:
-        arguments = ("--no-audit", "--operator", KEY_A.agent_hex)
+        arguments = ("--no-audit", "--operator", KEY_A.agent_hex, *(("--workers", "2") if kind == "workers" else ()))
         with shared(folder, *arguments) as server, connected(kind, server.url) as client:
             yield client
 
@@ -34,7 +34,7 @@ def opened(kind: str, folder: Path) -> Iterator[Database]:
 @contextmanager
 def connected(kind: str, url: str) -> Iterator[Client]:
     """A client of a server, signing with KEY_A; it verifies all that it is told."""
-    if kind == "client":
+    if kind != "async client":
         with Client(url, key=KEY_A, verify=True) as client:
             yield client
     else:

@@ -5,6 +5,7 @@ Run as `python -m tests.support.dying_server serve ...`.
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any, Final
 
 from episteme.cli import main
@@ -21,6 +22,10 @@ class DyingNode(Node):
     def submit_later(self, signed: SignedEvent, via: str, deliver: Any, **more: Any) -> None:
         is_deadly = getattr(signed.event, "subject", None) == DEADLY
         super().submit_later(signed, via, _die if is_deadly else deliver, **more)
+
+    def submit_verified(self, batch: Sequence[SignedEvent], via: str, deliver: Any, sizes: Any = ()) -> None:
+        is_deadly = any(getattr(signed.event, "subject", None) == DEADLY for signed in batch)
+        super().submit_verified(batch, via, _die if is_deadly else deliver, sizes)
 
 
 def _die(_outcome: object) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from model import SigningKey, encode_envelope
+from model import SigningKey, encode_envelope, sign_bundle
 from tests.support.events import HASH_1, KEY_A, KEY_B, NOW_MS, make_assertion, make_vote, signed
 
 Members = dict[str, Any]
@@ -124,8 +124,11 @@ BAD_ENVELOPES: Final = (
     _field("a signature that is not hex", _with_signature(signature="x" * 128), _SIGNATURE),
     _field("a signature of 127 digits", _with_signature(signature="0" * 127), _SIGNATURE),
     _field(
-        "a signature by bundle",
-        _changed(lambda members: members.update(signatures=[{"agent": KEY_A.agent_hex, "bundle": HASH_1}])),
+        "a bundle that is signed by a bundle",
+        _changed(
+            lambda members: members.update(signatures=[{"agent": KEY_A.agent_hex, "bundle": HASH_1}]),
+            encode_envelope(sign_bundle([make_assertion()], KEY_A, NOW_MS)[0]),
+        ),
         "/signatures/0/bundle",
     ),
     _field(
@@ -135,6 +138,13 @@ BAD_ENVELOPES: Final = (
     ),
     Bad("an unknown kind", _with_event(kind="rumour"), 422, "unknown-kind", "/event/kind"),
     Bad("a signature of other content", _with_event(confidence="0.86"), 422, "invalid-signature", _SIGNATURE),
+    Bad(
+        "a signature by a bundle that is not there",
+        _changed(lambda members: members.update(signatures=[{"agent": KEY_A.agent_hex, "bundle": HASH_1}])),
+        422,
+        "unknown-bundle",
+        "/signatures/0/bundle",
+    ),
     Bad("a signature by another agent", _with_signature(agent=KEY_B.agent_hex), 422, "invalid-signature", _SIGNATURE),
     Bad("a signature of zeros", _with_signature(signature="0" * 128), 422, "invalid-signature", _SIGNATURE),
     Bad("a key of small order", _with_signature(agent="01" + "0" * 62), 422, "invalid-signature", _SIGNATURE),

@@ -11,12 +11,13 @@ from stores import Batch, HybridStore, StoreOptions
 from stores.engines.hybrid import engines
 from stores.engines.lmdb import LmdbEngine, LmdbSnapshot, Pages
 from stores.engines.rocks import RocksEngine, RocksSnapshot
+from stores.engines.synced import Mark, SyncedLmdb
 from stores.errors import MapFull
 from stores.kv import RowSnapshot
 
 When = Literal["before", "after"]
-WriteCall = Literal["write.commit", "write.snapshot", "write.flush", "write.copy"]
-ReadCall = Literal["read.commit", "read.snapshot", "read.grow", "read.pages", "read.copy"]
+WriteCall = Literal["write.commit", "write.sync", "write.snapshot", "write.flush", "write.copy"]
+ReadCall = Literal["read.commit", "read.sync", "read.snapshot", "read.grow", "read.pages", "read.copy"]
 Call = WriteCall | ReadCall
 
 
@@ -44,6 +45,7 @@ class Faults:
 
         self.freeze: Callable[[], None] = lambda: None  # the engines' own threads change no file any more
         self.on_before: Callable[[Call], None] = lambda _: None
+        self.on_after: Callable[[Call], None] = lambda _: None
 
     def clear(self) -> None:
         """Nothing fails any more."""
@@ -56,8 +58,7 @@ class Faults:
     def reach(self, call: Call, when: When) -> None:
         """Where every call comes by, before its work and after."""
         self.calls[call, when] += 1
-        if when == "before":
-            self.on_before(call)
+        (self.on_before if when == "before" else self.on_after)(call)
         error = self._planned.pop((call, when, self.calls[call, when]), None)
         if error is not None:
             raise error(f"{when} {call}")
@@ -75,17 +76,26 @@ class FaultyWriteEngine:
         self._faults.reach("write.snapshot", "before")
         return self._engine.snapshot()
 
-    def commit(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> None:
         self._faults.reach("write.commit", "before")
-        self._engine.commit(batch)
+        self._engine.write(batch)
         self._faults.reach("write.commit", "after")
+
+    def sync(self) -> None:
+        self._faults.reach("write.sync", "before")
+        self._engine.sync()
+        self._faults.reach("write.sync", "after")
 
     def await_room(self) -> None:
         self._engine.await_room()
 
-    def flush(self) -> None:
+    def begin_flush(self) -> None:
         self._faults.reach("write.flush", "before")
-        self._engine.flush()
+        self._engine.begin_flush()
+        self._faults.reach("write.flush", "after")
+
+    def await_flushed(self) -> None:
+        self._engine.await_flushed()
 
     def copy(self, folder: Path) -> None:
         self._faults.reach("write.copy", "before")
@@ -102,7 +112,7 @@ class FaultyWriteEngine:
 class FaultyReadEngine:
     """LMDB, with faults."""
 
-    def __init__(self, engine: LmdbEngine, faults: Faults) -> None:
+    def __init__(self, engine: SyncedLmdb, faults: Faults) -> None:
         self._engine = engine
         self._faults = faults
 
@@ -118,6 +128,14 @@ class FaultyReadEngine:
             self._faults.on_map_full()
             raise
         self._faults.reach("read.commit", "after")
+
+    def mark(self) -> Mark:
+        return self._engine.mark()
+
+    def sync(self, mark: Mark) -> None:
+        self._faults.reach("read.sync", "before")
+        self._engine.sync(mark)
+        self._faults.reach("read.sync", "after")
 
     def is_crowded(self) -> bool:
         return self._engine.is_crowded()

@@ -1,6 +1,7 @@
 """The guarded protocol before an application of a test, on a real socket; and a client that says anything."""
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,12 +25,16 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 class Guarded:
     """A server of one application, in a thread of its own."""
 
-    def __init__(self, app: App, config: ServerConfig) -> None:
+    def __init__(
+        self, app: App, config: ServerConfig, protocol: Callable[[Connections], type[GuardedProtocol]] | None = None
+    ) -> None:
+        """protocol: the class of the connections, made of what counts them."""
         self.guards = Connections(config)
         self.failures: list[Any] = []  # what nobody caught in the event loop
         self.state = ServerState()
         self.loop = uvloop.new_event_loop()
-        self._protocol = guarded(self.guards, lambda: {"Episteme-Seq": "7"})
+        make = protocol or (lambda guards: guarded(guards, lambda: {"Episteme-Seq": "7"}))
+        self._protocol = make(self.guards)
         self._config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, date_header=False)
         self._config.load()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -156,6 +161,15 @@ class Wire:
         if head.headers.get("transfer-encoding") == "chunked":
             return head._replace(body=self._chunks())
         return head._replace(body=self._exactly(int(head.headers.get("content-length", "0"))))
+
+    def answer(self, *, has_body: bool = True) -> bytes:
+        """The next answer as it was sent, by its length; empty if there is none, for the other side has closed."""
+        try:
+            head = self._until(b"\r\n\r\n")
+        except (AssertionError, ConnectionError):
+            return b""
+        length = re.search(rb"\r\ncontent-length: ([0-9]+)\r\n", head)
+        return head + self._exactly(int(length[1]) if length and has_body else 0)
 
     def is_closed(self) -> bool:
         """Whether nothing more comes; waits for the end."""

@@ -57,6 +57,7 @@ from model import (
     encode_record,
     encode_rules,
     event_hash,
+    sign_bundle,
 )
 from stores import make_escalation_id
 from tests.support.events import NOW_MS, make_assertion, make_vote, signed
@@ -102,6 +103,29 @@ def histories(step_count_max: int = 60) -> SearchStrategy[list[Step]]:
         st.randoms(use_true_random=False),
         st.integers(1, step_count_max),
     )
+
+
+def in_bundles(steps: Sequence[Step], events_max: int = 7) -> list[Step]:
+    """The same said with fewer signatures: what a key alone signs of so many steps, it signs by one bundle."""
+    said: list[Step] = []
+    for at in range(0, len(steps), events_max):
+        part = list(steps[at : at + events_max])
+        for key in KEYS:
+            places = [place for place, step in enumerate(part) if _is_own_of(key, step)]
+            if places:
+                events = [one.event for one in events_of(part[place] for place in places)]
+                bundle, signed_by_it = sign_bundle(events, key, at)
+                said.append(bundle)
+                for place, one in zip(places, signed_by_it, strict=True):
+                    part[place] = one
+        said += part
+    return said
+
+
+def _is_own_of(key: SigningKey, step: Step) -> bool:
+    if not isinstance(step, SignedEvent) or isinstance(step.event, Bundle):
+        return False
+    return [one.agent for one in step.signatures] == [key.agent]
 
 
 def as_frames(steps: Iterable[Step], start: int = 0) -> list[Frame]:

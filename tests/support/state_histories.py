@@ -6,6 +6,7 @@ from typing import Final
 
 from keycodec import FAMILIES, Family, Kind, Scope, meta_key
 from stores import KV, Batch, Reader
+from stores.engines.hybrid import is_bookkeeping
 from tests.support.stores import Model, entry
 
 _SUBJECTS: Final = (b"Tesla", b"Tesla2", b"isbn:978", "Zürich".encode(), b"a")
@@ -67,8 +68,7 @@ class History:
 
 
 def _rows(reader: Reader) -> list[tuple[bytes, bytes]]:
-    own = {meta_key(name) for name in ("commit", "redo", "format")}
-    return [pair for pair in reader.scan(b"", count_max=10**6) if pair[0] not in own]
+    return [pair for pair in reader.scan(b"", count_max=10**6) if not is_bookkeeping(pair[0])]
 
 
 def _random_key(chance: random.Random) -> bytes:

@@ -30,7 +30,7 @@ from stores.engines.lmdb import LmdbEngine
 from stores.engines.rocks import RocksEngine
 from stores.kv import POSTING_BYTES
 
-SMALL: Final = StoreOptions(memory_bytes=1024 * 1024, map_bytes=1024 * 1024)
+SMALL: Final = StoreOptions(memory_bytes=1024 * 1024, map_bytes=1024 * 1024, sync_commits_max=4)
 ALL: Final = 100_000  # a page that no test fills
 
 SUBJECTS: Final = ("Semaglutide", "Semaglutide2", "Zürich", "isbn:978", "a")

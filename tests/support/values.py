@@ -105,6 +105,7 @@ VOTE_ROW: Final = VoteRow(
     9,
     TIME,
 )
+BUNDLED_VOTE_ROW: Final = msgspec.structs.replace(VOTE_ROW, signatures=(Signature(KEY_A.agent, OTHER),))
 GROUPS: Final = (
     GroupRow(TextValue("drei\nZeilen"), 0.4, 2, 0, 1_500_000, (DIGEST, OTHER), 2),
     GroupRow(NumberValue("96.70"), 0.3, 1, 3, -250_000, (OTHER,), 1),
@@ -303,6 +304,11 @@ CASES: Final[dict[str, Case]] = {
     "VoteRow": Case(
         VOTE_ROW,
         lambda state: VoteWriter(state).put(OTHER, VOTE_ROW),
+        lambda reader: VoteStore(reader).get(SUBJECT, HASH, OTHER.hex()),
+    ),
+    "VoteRow, signed in a bundle": Case(
+        BUNDLED_VOTE_ROW,
+        lambda state: VoteWriter(state).put(OTHER, BUNDLED_VOTE_ROW),
         lambda reader: VoteStore(reader).get(SUBJECT, HASH, OTHER.hex()),
     ),
     "LiveVote": Case(
