@@ -9,7 +9,7 @@ from model.assertion import (
     Lifecycle,
     SourceClass,
 )
-from model.bundle import BUNDLE_EVENTS, bundles_at_hand, sign_bundle
+from model.bundle import BUNDLE_EVENTS, bundles_at_hand, check_bundled, sign_bundle
 from model.did import agent_of, did_of
 from model.envelope import (
     SIGNATURES_MAX,
@@ -65,10 +65,12 @@ from model.rules import FRAME_KIND_RULES, OPERATORS_MAX, DatabaseRules, decode_r
 from model.signing import (
     BUNDLE_BYTES,
     SEED_BYTES,
+    SIGNATURE_BYTES,
     Signature,
     SigningKey,
     is_any_by_bundle,
     is_signed_by,
+    not_verified,
     verify_own,
 )
 from model.text import PREDICATE_BYTES_MAX, SUBJECT_BYTES_MAX, check_form, check_label, to_micros
@@ -90,6 +92,7 @@ __all__ = [
     "PREDICATE_BYTES_MAX",
     "SEED_BYTES",
     "SIGNATURES_MAX",
+    "SIGNATURE_BYTES",
     "SOURCE_CLASSES",
     "SUBJECT_BYTES_MAX",
     "TIER_BY_SOURCE_CLASS",
@@ -138,6 +141,7 @@ __all__ = [
     "agent_of",
     "bundles_at_hand",
     "canonical_bytes",
+    "check_bundled",
     "check_form",
     "check_label",
     "check_vouched",
@@ -156,6 +160,7 @@ __all__ = [
     "is_signed_by",
     "kind_of",
     "no_bundles",
+    "not_verified",
     "raw_signature",
     "shown_signature",
     "sign_bundle",

@@ -95,7 +95,12 @@ def verify_own(event: Event, digest: bytes, signatures: tuple[Signature, ...]) -
     message = signed_message(event, digest)
     for index, signature in enumerate(signatures):
         if len(signature.signature) != BUNDLE_BYTES and not is_signed_by(message, signature):
-            raise InvalidSignature(
-                f"/signatures/{index}/signature",
-                f"does not verify for agent {signature.agent.hex()} over hash {digest.hex()}",
-            )
+            raise not_verified(index, signature, digest)
+
+
+def not_verified(index: int, signature: Signature, digest: bytes) -> InvalidSignature:
+    """What to say of the signature in this place, which is not over this hash."""
+    return InvalidSignature(
+        f"/signatures/{index}/signature",
+        f"does not verify for agent {signature.agent.hex()} over hash {digest.hex()}",
+    )

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from episteme.errors import EpistemeError, NotReady, Overloaded, QuotaExceeded
 from episteme.gate.appending import Appended, Appender, Folded
+from episteme.gate.helpers import Helpers
 from episteme.gate.meter import Meter, Standing
 from episteme.gate.plan import Outcome
 from episteme.gate.verification import Crew, Judged, Submission, judge
@@ -47,6 +48,12 @@ class IntakeOptions(NamedTuple):
     threads: Annotated[
         int, Meta(ge=1), "verify signatures: Ed25519 is all processor, more threads than cores do not help"
     ] = min(4, os.cpu_count() or 1)
+    helpers: Annotated[
+        int | None,
+        Meta(ge=0),
+        "processes that verify for those threads, which then wait once for a chunk; none: a server that has no "
+        "workers starts as many as there are threads",
+    ] = None
     queue_count_max: Annotated[
         int, Meta(ge=1), "signatures that wait for verification: half a second's work of one core"
     ] = 10_000
@@ -82,6 +89,7 @@ class Intake:
         self._space = space or Space.boundless()
         self._appender = Appender(log, state, meter, self._space)
         self._crew = Crew(options.threads)
+        self._helpers = Helpers(options.helpers or 0)
         self._queue: deque[tuple[Submission, Deliver]] = deque()
         self._queue_lock = threading.Lock()
         self._queued_signatures = 0
@@ -197,6 +205,7 @@ class Intake:
         """Refuse new submissions and finish those that were taken."""
         self._open = False
         self._crew.close()
+        self._helpers.close()
 
     def _check_open(self) -> None:
         if not self._open:
@@ -228,7 +237,7 @@ class Intake:
             for (_, deliver), outcome in zip(taken, outcomes, strict=True):
                 deliver(outcome)
 
-        self._append(judge([submission for submission, _ in taken]), deliver_all)
+        self._append(judge([submission for submission, _ in taken], self._helpers.verify_all), deliver_all)
 
     def _append(self, judged: Judged, deliver: DeliverAll) -> None:
         """Append, see to the commit, and have the outcomes delivered whatever comes."""
@@ -261,7 +270,7 @@ class Intake:
 
         def run() -> None:
             try:
-                judged.set_result(judge(chunk()))
+                judged.set_result(judge(chunk(), self._helpers.verify_all))
             except BaseException as error:
                 judged.set_exception(error)
 

@@ -16,6 +16,7 @@ from model import SignedEvent
 _LOGGER = logging.getLogger(__name__)
 
 Job = Callable[[], None]
+VerifyAll = Callable[[Sequence[SignedEvent]], list[EpistemeError | None]]
 
 
 class Submission(NamedTuple):
@@ -34,15 +35,19 @@ class Judged(NamedTuple):
     bad_count: int  # signatures of the others
 
 
-def judge(batch: Sequence[Submission | EpistemeError]) -> Judged:
-    """Verify all signatures of what is not refused already."""
+def judge(batch: Sequence[Submission | EpistemeError], verifies: VerifyAll | None = None) -> Judged:
+    """Verify all signatures of what is not refused already.
+
+    verifies: by whom; by this thread if nobody is named.
+    """
+    refusals = iter((verifies or verify_all)([one.signed for one in batch if not isinstance(one, EpistemeError)]))
     entries: list[Submission | EpistemeError] = []
     good_count = bad_count = 0
     for one in batch:
         if isinstance(one, EpistemeError):
             entries.append(one)
             continue
-        refusal = verify(one.signed)
+        refusal = next(refusals)
         if refusal is None:
             good_count += len(one.signed.signatures)
         else:

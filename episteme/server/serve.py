@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,14 +23,12 @@ from episteme.server.connections import Connections
 from episteme.server.direct import Direct
 from episteme.server.draining import DrainingServer, uvicorn_config
 from episteme.server.edge import edge_of
+from episteme.server.interpreter import settle_garbage, share_lock
 from episteme.server.listen import connections_max, listen, url_of
 from episteme.server.notify import ServiceManager
 from episteme.server.shortcut import shortcut
 from episteme.server.workers import Supervisor, for_workers
 
-# How long a busy thread may keep the interpreter lock from the others.  Python's 5 ms show in the
-# latency of a write; at a tenth of a millisecond the hand-overs cost a third of the throughput.
-_SWITCH_INTERVAL_S: Final = 0.001
 _STATUS_S: Final = 10.0  # how often the service manager is told the position, if it does not watch more closely
 _STDERR: Final = 2
 _LOGGER: Final = logging.getLogger("episteme.server")
@@ -53,13 +50,14 @@ def serve(
     journal.set_up(config)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and not os.isatty(_STDERR):
         signal.signal(signal.SIGHUP, _say_hangup)  # opening may take minutes
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    share_lock()
     config = msgspec.structs.replace(config, connections_max=connections_max(config.connections_max))
     listeners = listen(config, folder)
     try:
-        node_config = _with_quotas(configure(), config, listeners[0])
+        node_config = _with_helpers(_with_quotas(configure(), config, listeners[0]), config)
         with Node.open(folder, config=node_config) as node:
             application = Application(node, config)
+            settle_garbage()
             try:
                 _run(node, application, config, listeners, started)
             finally:
@@ -179,6 +177,15 @@ def _run(
         if server.crew is not None:
             server.crew.kill()
         edge.close()
+
+
+def _with_helpers(node_config: NodeConfig, config: ServerConfig) -> NodeConfig:
+    """Workers verify themselves; without them others verify for this process, whose interpreter lock is in demand."""
+    intake = node_config.intake
+    if intake.helpers is not None:
+        return node_config
+    helpers = intake.threads if config.workers == 1 else 0
+    return msgspec.structs.replace(node_config, intake=intake._replace(helpers=helpers))
 
 
 def _with_quotas(node_config: NodeConfig, config: ServerConfig, listener: socket.socket) -> NodeConfig:

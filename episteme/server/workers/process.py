@@ -1,7 +1,8 @@
 """A worker: takes connections on its listening socket and answers them; ends when the owner does.
 
-Started by episteme.server.workers.supervise, never by hand.  It opens no data: of
-the folder it reads the file of API tokens, and nothing else.
+Started by episteme.server.workers.supervise, never by hand.  Of the data folder it
+reads the owner's state, by a follower, and the file of API tokens; the log is the
+owner's alone.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from episteme.server.connections import Connections
 from episteme.server.direct import Direct
 from episteme.server.draining import DrainingServer, uvicorn_config
 from episteme.server.edge import Edge
+from episteme.server.interpreter import settle_garbage, share_lock
 from episteme.server.reads import Reads
 from episteme.server.router import Router
 from episteme.server.shortcut import shortcut
@@ -51,7 +53,6 @@ from episteme.server.writes import Writes
 from episteme.settings import settings_of
 from stores import StoreError
 
-SWITCH_INTERVAL_S: Final = 0.001  # as of the owner
 _TELL_S: Final = 0.5  # between two tellings of what was counted
 _TEND_TURNS: Final = 10  # of those, between two times that what is read of the state is looked after
 _LOGGER: Final = logging.getLogger("episteme.server.workers")
@@ -194,10 +195,11 @@ def main() -> None:
     start = read_message(end, Start)
     config = settings_of(start.settings).server()
     journal.set_up(config)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    share_lock()
     door.setblocking(False)
     worker = Worker(start, config, page, door, end)
     worker.heed_signals()
+    settle_garbage()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         worker.run(sockets=[listener])

@@ -1,0 +1,123 @@
+"""Processes that verify signatures for this one, a chunk at a time.
+
+Owns: the processes.  One that fails is ended and another takes its place; what
+it was asked is verified here meanwhile, so nothing but time is lost.
+"""
+
+import logging
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import IO, Final, cast
+
+from episteme.errors import EpistemeError, translate
+from episteme.gate.verification import verify_all
+from model import SIGNATURE_BYTES, SignedEvent, not_verified, signed_message
+from model.verifier import encode_request
+
+HELPED_COUNT_MIN: Final = 3  # events; fewer are verified sooner than somebody else could be asked
+_CLOSE_WAIT_S: Final = 5.0
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class Helper:
+    """One process.  For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "model.verifier"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        self.pid = self._process.pid
+        self._source = cast("IO[bytes]", self._process.stdout)
+        self._sink = cast("IO[bytes]", self._process.stdin)
+
+    def ask(self, request: bytes, count: int) -> bytes:
+        """A verdict for each of so many signatures.  Raises: OSError if the process has ended."""
+        view = memoryview(request)
+        while view:
+            view = view[self._sink.write(view) :]
+        verdicts = b""
+        while len(verdicts) < count:
+            some = self._source.read(count - len(verdicts))
+            if not some:
+                raise BrokenPipeError("the process that verifies has ended")
+            verdicts += some
+        return verdicts
+
+    def close(self) -> int:
+        """End it, and give its exit code; it ends by itself when its input does.  A second call changes nothing."""
+        self._sink.close()
+        try:
+            code = self._process.wait(_CLOSE_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._source.close()
+        return code
+
+
+class Helpers:
+    """A few of them.  Thread-safe."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._open = True
+        self._idle = deque(Helper() for _ in range(count))
+
+    def verify_all(self, batch: Sequence[SignedEvent]) -> list[EpistemeError | None]:
+        """As verification.verify_all."""
+        helper = self._take() if len(batch) >= HELPED_COUNT_MIN else None
+        if helper is None:
+            return verify_all(batch)
+        checks = [
+            (signed_message(signed.event, signed.digest), one)
+            for signed in batch
+            for one in signed.signatures
+            if len(one.signature) == SIGNATURE_BYTES
+        ]
+        try:
+            verdicts = iter(helper.ask(encode_request(checks), len(checks)))
+        except OSError as error:
+            self._replace(helper, error)
+            return verify_all(batch)
+        self._give_back(helper)
+        return [_refusal(signed, verdicts) for signed in batch]
+
+    def close(self) -> None:
+        """End them; what is verified afterwards is verified here."""
+        with self._lock:
+            self._open = False
+            idle, self._idle = self._idle, deque()
+        for helper in idle:
+            helper.close()
+
+    def _take(self) -> Helper | None:
+        """One that nobody asks now: the one that rested last, whose caches are warm."""
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, helper: Helper) -> None:
+        with self._lock:
+            if self._open:
+                self._idle.append(helper)
+                return
+        helper.close()
+
+    def _replace(self, failed: Helper, error: OSError) -> None:
+        _LOGGER.warning("a process that verifies signatures is replaced: %s", error)
+        failed.close()
+        try:
+            self._give_back(Helper())
+        except OSError as refusal:  # the system has no room for another: there is one fewer from now on
+            _LOGGER.warning("there is one process fewer that verifies signatures: %s", refusal)
+
+
+def _refusal(signed: SignedEvent, verdicts: Iterator[int]) -> EpistemeError | None:
+    """Why an event is refused; takes the verdicts of its own signatures off the others."""
+    refusal: EpistemeError | None = None
+    for index, one in enumerate(signed.signatures):
+        if len(one.signature) == SIGNATURE_BYTES and not next(verdicts) and refusal is None:
+            refusal = translate(not_verified(index, one, signed.digest))
+    return refusal
