@@ -83,6 +83,7 @@ class Routes(Generic[Event]):
     def __init__(self, folds: Sequence[Fold[Event]]) -> None:
         self._folds = tuple(folds)
         self._by_kind: dict[str | None, list[Fold[Event]]] = {}
+        self._calls: dict[str | None, list[Callable[[Event, Staging], None]]] = {}  # apply of each of them
         self.of_batches = [fold for fold in folds if isinstance(fold, BatchFold)]
 
     def of(self, event: Event) -> list[Fold[Event]]:
@@ -96,9 +97,13 @@ class Routes(Generic[Event]):
 
     def apply(self, events: Sequence[Event], state: Staging) -> None:
         """Stage what events mean, as one batch."""
+        calls = self._calls
         for event in events:
-            for fold in self.of(event):
-                fold.apply(event, state)
+            kind = getattr(event, "kind", None)
+            if kind not in calls:
+                calls[kind] = [fold.apply for fold in self.of(event)]
+            for apply in calls[kind]:
+                apply(event, state)
         for last in self.of_batches:
             last.finish(events, state)
 

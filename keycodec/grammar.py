@@ -17,6 +17,7 @@ Source: docs/format-keys.md.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from keycodec.errors import InvalidKeyPart
@@ -37,7 +38,10 @@ WINDOW_LENGTH: Final = 8  # hours since 1970; the log's clock of 48 bits of mill
 
 _HEX_DIGITS: Final = b"0123456789abcdef"
 
+_REMEMBERED_MAX: Final = 8192  # subjects, and predicates: the rows of a batch name each of its own several times
 
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def encode_subject(subject: str) -> bytes:
     """Check a subject and give its bytes.
 
@@ -52,6 +56,7 @@ def encode_subject(subject: str) -> bytes:
     return encoded
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def encode_predicate(predicate: str) -> bytes:
     """Check a predicate and give its bytes.
 

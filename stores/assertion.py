@@ -196,7 +196,8 @@ class AssertionStore:
 
     def stored(self, subject: str, digest: bytes, *, signatures_max: int) -> bytes | None:
         """One assertion as it is stored, with no more than so many of its signatures, the first ones."""
-        data = self._reader.get(assertion_key(subject, digest.hex()))
+        (key,) = assertion_keys(subject, (digest,))
+        data = self._reader.get(key)
         if data is None or len(data) < signatures_max * _SIGNATURE_BYTES_MIN:
             return data
         head = _HEAD.decode(data)

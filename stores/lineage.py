@@ -153,6 +153,10 @@ class LineageWriter(LineageStore):
             self._staging.delete(key)
 
     def _add(self, prefix: bytes, entries: Sequence[bytes]) -> None:
+        first = _block_of_entry(entries[0])
+        if _block_of_entry(entries[-1]) == first:  # as of most batches
+            self._add_to_block(of_block(prefix, first), list(entries))
+            return
         for block, added in groupby(entries, _block_of_entry):
             self._add_to_block(of_block(prefix, block), list(added))
 

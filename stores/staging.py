@@ -6,7 +6,7 @@ from heapq import merge
 from typing import Final
 
 from keycodec import UnknownKey, family_prefix, prefix_end
-from stores.kv import Batch, Reader
+from stores.kv import POSTING_BYTES, Batch, Reader
 
 _INSERTED_SINGLY: Final = 8  # so many keys or more are sorted in together
 
@@ -18,6 +18,7 @@ class Staging:
         self._base = base
         self.batch = Batch()
         self._rows = self.batch.rows
+        self._lists = self.batch.postings
         # Row keys by family prefix, so that a scan finds its own.  Most batches are never scanned, so keys
         # are sorted in when a scan comes.
         self._staged: dict[bytes, list[bytes]] = {}
@@ -37,8 +38,13 @@ class Staging:
         self._rows[key] = None
 
     def add_posting(self, key: bytes, entry: bytes) -> None:
-        """Add an entry to a posting list."""
-        self.batch.add_posting(key, entry)
+        """As Batch.add_posting."""
+        assert len(entry) == POSTING_BYTES, len(entry)
+        entries = self._lists.get(key)
+        if entries is None:
+            self._lists[key] = {entry}
+        else:
+            entries.add(entry)
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
@@ -67,7 +73,11 @@ class Staging:
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan."""
         rows = self._rows
-        on_top = ((key, value) for key in self._staged_under(prefix, after) if (value := rows[key]) is not None)
+        staged = self._staged_under(prefix, after)
+        if not staged:
+            yield from self._base.scan(prefix, after=after, count_max=count_max)
+            return
+        on_top = ((key, value) for key in staged if (value := rows[key]) is not None)
         for _, pair in zip(range(count_max), merge(self._below(prefix, after, count_max), on_top), strict=False):
             yield pair
 
@@ -95,7 +105,15 @@ class Staging:
         """Put the keys that came since the last scan in their places."""
         fresh: dict[bytes, list[bytes]] = {}
         for key in self._unsorted:
-            fresh.setdefault(_bucket(key), []).append(key)
+            try:  # as _bucket
+                bucket = family_prefix(key)
+            except UnknownKey:
+                bucket = b""
+            keys = fresh.get(bucket)
+            if keys is None:
+                fresh[bucket] = [key]
+            else:
+                keys.append(key)
         self._unsorted.clear()
         for bucket, keys in fresh.items():
             staged = self._staged.setdefault(bucket, [])

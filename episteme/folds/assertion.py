@@ -26,8 +26,10 @@ def _apply_assertion(event: LoggedEvent, state: Staging) -> None:
     keys = assertion_row_keys(event.subject, event.predicate, event.digest)
     known = store.head(keys)
     if known is None:
-        store.put_raw(keys, AssertionHead(event.raw, _new_signatures(event, ()), event.seq, event.time))
-        IndexWriter(state).add_keys(keys, event.seq, event.digest)
+        seq = event.seq
+        signatures = tuple([RowSignature.of(signature, seq) for signature in event.signatures])
+        store.put_raw(keys, AssertionHead(event.raw, signatures, seq, event.time))
+        IndexWriter(state).add_keys(keys, seq, event.digest)
         return
     joined = _new_signatures(event, known.signatures)
     if joined:

@@ -4,7 +4,7 @@ Nearly every assertion is put on some list, so a batch's entries are gathered
 and written together, a row for each list and block of positions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from episteme.folds.event import ASSERTION, LoggedEvent
 from stores import AssertionStore, IndexWriter, LineageWriter, Staging, pack_posting
@@ -34,9 +34,11 @@ class LineageFold:
                 continue
             entry = pack_posting(event.seq, event.digest)
             if not index.adds(event.subject, entry):
-                _list_under(of_agent, _joined(event, state), entry)
+                for agent in _joined(event, state):
+                    _list_under(of_agent, agent, entry)
                 continue
-            _list_under(of_agent, [signature.agent for signature in event.signatures], entry)
+            for signature in event.signatures:
+                _list_under(of_agent, signature.agent, entry)
             if event.parent_hash:
                 children.setdefault(event.parent_hash, []).append(entry)
             if event.source_hash:
@@ -46,13 +48,12 @@ class LineageFold:
         _write(LineageWriter(state), children, of_source, of_epoch, of_agent)
 
 
-def _list_under(lists: dict[bytes, list[bytes]], agents: Iterable[bytes], entry: bytes) -> None:
-    for agent in agents:
-        entries = lists.get(agent)
-        if entries is None:
-            lists[agent] = [entry]
-        elif entries[-1] != entry:
-            entries.append(entry)
+def _list_under(lists: dict[bytes, list[bytes]], agent: bytes, entry: bytes) -> None:
+    entries = lists.get(agent)
+    if entries is None:
+        lists[agent] = [entry]
+    elif entries[-1] != entry:
+        entries.append(entry)
 
 
 def _joined(event: LoggedEvent, state: Staging) -> list[bytes]:
