@@ -1,16 +1,20 @@
 """Which log a store is the fold of, by which folds, and from where on: settled once, checked ever after."""
 
+import logging
 import struct
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
 
 from cortex.errors import EventsGone, FoldVersionChanged, WrongLog
-from stores import KV, MetaStore, MetaWriter, Staging
+from stores import KV, MetaStore, MetaWriter, Staging, StoreTorn
 from wal import Corrupt, Frame, Log, Truncated
 
 _MARK: Final = struct.Struct("<QI?")  # time, chain, lost in a repair
 _DIGEST_BYTES: Final = 8
+_LOGGER = logging.getLogger(__name__)
 
 
 def bind(store: KV, log_id: bytes, versions: dict[str, int], start: int = 0) -> int:
@@ -93,6 +97,23 @@ def has_lost(log: Log, store: KV) -> bool:
     with store.snapshot() as snapshot:
         is_own = MetaStore(snapshot).log_id() == log.log_id
     return is_own and not is_of_log(log, store)
+
+
+def open_kept(folder: Path, log: Log, open_store: Callable[[Path], KV], *, remakes_lost: bool) -> KV | None:
+    """Open a log's store; None, which is told in a warning, for one that is of no use and must be made anew.
+
+    remakes_lost: also one that has folded what its log has lost.
+    """
+    try:
+        store = open_store(folder)
+    except StoreTorn as error:
+        _LOGGER.warning("%s is of no use, as after a power cut; the state is made anew from the log: %s", folder, error)
+        return None
+    if not (remakes_lost and has_lost(log, store)):
+        return store
+    _LOGGER.warning("the log has lost events that the state had folded; the state is made anew")
+    store.close()
+    return None
 
 
 def _check_kept(log: Log, seq: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
-from cortex.binding import has_lost, is_of_log
+from cortex.binding import is_of_log, open_kept
 from cortex.errors import BadSnapshot, CortexError, FoldClosed, FoldStopped, Rebuilding, WrongLog
 from cortex.fold import Fold
 from cortex.folders import remove_tree
@@ -100,9 +100,9 @@ class State(Generic[Event]):
     ) -> Self:
         """Open or create the state of a log in a folder; nothing is folded before start.
 
-        A new state begins at its newest snapshot, if there is one of this log by these folds.  A state by
-        other fold versions answers as it is, and start rebuilds it.  open_store opens a store in a folder,
-        making both if needed.
+        A new state begins at its newest snapshot, if there is one of this log by these folds; so does one in the
+        place of a store that a power cut has torn.  A state by other fold versions answers as it is, and start
+        rebuilds it.  open_store opens a store in a folder, making both if needed.
         Raises: StateLocked; WrongLog; StoreError; OSError.
         """
         files = files or Files()
@@ -323,11 +323,10 @@ class State(Generic[Event]):
     def _open_live(self) -> tuple[Path, KV]:
         live = self._generations.live()
         if live is not None:
-            store = self._work.open_store(live)
-            if self._options.on_loss == "refuse" or not has_lost(self._work.log, store):
-                return live, store
-            _LOGGER.warning("the log has lost events that the state had folded; the state is made anew")
-            store.close()
+            remakes_lost = self._options.on_loss == "remake"
+            kept = open_kept(live, self._work.log, self._work.open_store, remakes_lost=remakes_lost)
+            if kept is not None:
+                return live, kept
         live = self._generations.begin()
         store = self._begin(live)
         try:

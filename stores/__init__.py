@@ -50,6 +50,7 @@ from stores.errors import (
     StoreFailed,
     StoreFull,
     StoreLocked,
+    StoreTorn,
     UnsupportedStore,
     UnsupportedValue,
 )
@@ -301,6 +302,7 @@ __all__ = [
     "StoreFull",
     "StoreLocked",
     "StoreOptions",
+    "StoreTorn",
     "StoredView",
     "SupersededEpoch",
     "SupersessionRow",

@@ -31,6 +31,12 @@ class StoreFull(StoreFailed):
     code = "disk-full"
 
 
+class StoreTorn(StoreFailed):
+    """What is left of a store is no state that it ever had, as a power cut can leave it; its log makes it anew."""
+
+    code = "store-torn"
+
+
 class InvalidBatch(StoreError):
     """A batch that the engine cannot keep: a key of a length that it has no room for, lists where it has none."""
 

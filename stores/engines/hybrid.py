@@ -31,9 +31,9 @@ from stores.engines.pair_folder import READ, WRITE, opening, seal
 from stores.engines.redo import decode_redo, encode_redo, split
 from stores.engines.rocks import RocksEngine
 from stores.engines.synced import SyncedLmdb
-from stores.engines.syncing import REDO_PREFIX, Syncing, redo_key, redo_number
+from stores.engines.syncing import REDO_PREFIXES, Syncing, redo_key, redo_number
 from stores.engines.views import View, Views
-from stores.errors import MapFull, StoreClosed, StoreError, StoreFailed, StoreFull, UnsupportedStore
+from stores.errors import MapFull, StoreClosed, StoreError, StoreFailed, StoreFull, StoreTorn, UnsupportedStore
 from stores.kv import Batch, check_keys
 
 FORMAT_VERSION: Final = b"2"
@@ -51,7 +51,7 @@ _LOGGER = logging.getLogger(__name__)
 
 def is_bookkeeping(key: bytes) -> bool:
     """Whether a row belongs to the pair's own bookkeeping and not to the state it keeps."""
-    return key in (_COMMIT_KEY, _FORMAT_KEY) or key.startswith(REDO_PREFIX)
+    return key in (_COMMIT_KEY, _FORMAT_KEY) or key.startswith(REDO_PREFIXES)
 
 
 class StoreOptions(NamedTuple):
@@ -92,7 +92,7 @@ class HybridSnapshot:
 
     def get(self, key: bytes) -> bytes | None:
         """As Reader.get."""
-        view = self._held()
+        view = self._view or self._held()
         return view.read.get(key) if engine_of(key) is _READ else view.write.get(key)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -105,10 +105,12 @@ class HybridSnapshot:
     def scan(self, prefix: bytes, *, after: bytes | None = None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
         """As Reader.scan, over both engines if the prefix does not say which; META rows come from the write engine."""
         view, engine = self._held(), engine_under(prefix)
-        if engine is not None:
-            one = view.read if engine is _READ else view.write
-            yield from one.scan(prefix, after=after, count_max=count_max)
-            return
+        if engine is None:
+            return self._scan_both(prefix, after, count_max)
+        return (view.read if engine is _READ else view.write).scan(prefix, after=after, count_max=count_max)
+
+    def _scan_both(self, prefix: bytes, after: bytes | None, count_max: int) -> Iterator[tuple[bytes, bytes]]:
+        view = self._held()
         write = view.write.scan(prefix, after=after, count_max=count_max)
         read = view.read.scan(prefix, after=after, count_max=count_max)
         own = (pair for pair in read if not pair[0].startswith(meta_prefix()))
@@ -156,7 +158,7 @@ class HybridStore:
     ) -> None:
         """Bring the two engines together; a redo that LMDB has not seen is applied.
 
-        Raises: StoreFailed if the two do not belong together; StoreFull; UnsupportedStore.
+        Raises: StoreTorn if what is there is no one state; StoreFailed; StoreFull; UnsupportedStore.
         """
         self._write = write
         self._read = read
@@ -175,7 +177,8 @@ class HybridStore:
     def open(cls, folder: Path, options: StoreOptions = StoreOptions()) -> Self:  # noqa: B008  (immutable)
         """Open a pair's folder, or make one where there is none or an empty one.
 
-        Raises: StoreLocked; StoreFailed; StoreFull; UnsupportedStore; a folder that is refused is not touched.
+        Raises: StoreLocked; StoreTorn; StoreFailed; StoreFull; UnsupportedStore; a folder that is refused is not
+        touched.
         """
         with engines(folder, options) as (write, read):
             return cls(write, read, options)
@@ -217,7 +220,10 @@ class HybridStore:
         with appearing(folder) as making:
             self._check_usable()
             making.mkdir(mode=0o700)
-            self._write.flush()  # or the pause would be as long as that takes
+            with self._commits:  # synced, then another log, and no commit between the two
+                self._check_usable()
+                self._write.begin_flush()
+            self._write.await_flushed()  # here, or the pause below would be as long as that takes
             with self._commits:
                 self._check_usable()
                 self._write.sync()  # the copy begins another log
@@ -298,16 +304,15 @@ class HybridStore:
             own, other = [_commit_number(snapshot.get(_COMMIT_KEY)) for snapshot in (write, read)]
             own_log, other_log = [snapshot.get(_LOG_KEY) for snapshot in (write, read)]
             found_format = write.get(_FORMAT_KEY)
-            found = [(redo_number(key, own), key, data) for key, data in write.scan(REDO_PREFIX, count_max=_REDOS_MAX)]
+            rows = [row for prefix in REDO_PREFIXES for row in write.scan(prefix, count_max=_REDOS_MAX)]
+            found = [(redo_number(key, own), key, data) for key, data in rows]
         if found_format not in _READ_FORMATS:
             raise UnsupportedStore(f"store format {found_format!r}; this program reads {_READ_FORMATS[1:]!r}")
         redos = sorted(redo for redo in found if redo[0] > other)
-        is_related = own >= other and other_log in (own_log, None)  # an engine without a commit knows no log
-        if [number for number, _, _ in redos] != list(range(other + 1, own + 1)) or not is_related:
-            raise StoreFailed(
-                f"the engines do not belong together: commit {own} beside {other}; "
-                "remove the state folder, it is rebuilt from the log"
-            )
+        if other_log not in (own_log, None):  # an engine without a commit knows no log
+            raise StoreFailed("the engines do not belong together: they are of two logs")
+        if own < other or [number for number, _, _ in redos] != list(range(other + 1, own + 1)):
+            raise StoreTorn(f"the engines do not belong together: commit {own} beside {other}, and redos are missing")
         self._syncing.sync()  # so that LMDB is here again if the machine goes down before it is further
         for number, _, data in redos:
             self._apply_read(decode_redo(data, number))

@@ -48,9 +48,10 @@ _BUFFER_BLOOM_RATIO: Final = 0.02
 _BUFFERS_PART: Final = 2
 _BUFFER_PART: Final = 8
 _BUFFER_COUNT_MAX: Final = 4
-_NEARLY_FULL: Final = 0.75  # of a write buffer: what is left is more than a commit
+_NEARLY_FULL: Final = 0.75  # of a write buffer: RocksDB finds it full only at the write after one that left it fuller
 _ACTIVE_BUFFER: Final = "rocksdb.cur-size-active-mem-table"
 _FULL_BUFFERS: Final = "rocksdb.num-immutable-mem-table"
+_LEVEL0_COMPACTED: Final = 8  # tables: twice its own number, for each time the level below is written again
 # Tables that are not compacted yet, at which RocksDB slows writers down and stops them: its own numbers.  Where little
 # memory makes these tables small there may be more, or a small disk without room to compact would soon stop writes.
 _LEVEL0_SLOW: Final = 20
@@ -384,6 +385,7 @@ def _options(memory_bytes: int, background_jobs: int) -> rocksdict.Options:
     options.set_memtable_whole_key_filtering(True)
     options.set_memtable_prefix_bloom_ratio(_BUFFER_BLOOM_RATIO)
     options.set_max_background_jobs(background_jobs)
+    options.set_level_zero_file_num_compaction_trigger(_LEVEL0_COMPACTED)
     small = max(1, _SMALL_BYTES // memory_bytes)
     options.set_level_zero_slowdown_writes_trigger(small * _LEVEL0_SLOW)
     options.set_level_zero_stop_writes_trigger(small * _LEVEL0_STOP)

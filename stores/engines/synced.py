@@ -27,7 +27,7 @@ from blake3 import blake3
 
 from stores.engines.folders import sync_folder, translated
 from stores.engines.lmdb import DATA, LmdbEngine, LmdbSnapshot
-from stores.errors import StoreFailed
+from stores.errors import StoreFailed, StoreTorn
 
 SYNCED: Final = "SYNCED"
 _LOCK: Final = "lock.mdb"
@@ -114,7 +114,7 @@ class _SyncedFile:
 
 
 def _put_back(folder: Path) -> None:
-    """Raises: StoreFailed if LMDB's file has lost its end, which LMDB would not see; one that is no LMDB's is left."""
+    """Raises: StoreTorn if LMDB's file has lost its end, which LMDB would not see; one that is no LMDB's is left."""
     found = _read(folder / SYNCED)
     if found is None:  # nothing was committed before the first slot was whole
         return
@@ -124,7 +124,7 @@ def _put_back(folder: Path) -> None:
             return
         size = file.seek(0, os.SEEK_END)
         if size < found.file_bytes:
-            raise StoreFailed(f"{file.name} has {size} bytes; at its last sync it had {found.file_bytes}")
+            raise StoreTorn(f"{file.name} has {size} bytes; at its last sync it had {found.file_bytes}")
         file.seek(0)
         file.write(found.meta)
 

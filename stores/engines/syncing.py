@@ -16,9 +16,11 @@ from stores.engines.pair import ReadEngine, WriteEngine
 from stores.engines.synced import Mark
 from stores.errors import StoreFailed, StoreFull
 
-_REDO: Final = "redo."
-_FIRST_REDO: Final = "redo"  # of format 1, which kept that of the last commit alone
-REDO_PREFIX: Final = meta_key(_FIRST_REDO)
+# Before all other META rows: RocksDB reads a row with all that shares its block, and ends a block behind the row that
+# fills it.  A redo may have megabytes, and each question reads the cursor.
+_REDO: Final = "0redo."
+_FIRST_REDO: Final = "redo"  # where it stood at first; of format 1, that of the last commit alone
+REDO_PREFIXES: Final = (meta_key(_REDO), meta_key(_FIRST_REDO))
 
 
 class Syncing:
@@ -105,5 +107,5 @@ def redo_key(number: int) -> bytes:
 
 def redo_number(key: bytes, last: int) -> int:
     """The commit whose redo stands under a key; last: the last there is, as of format 1."""
-    digits = key[len(REDO_PREFIX) + 1 :]
-    return int(digits, 16) if digits else last
+    digits = key.rpartition(b".")[2]
+    return last if digits == REDO_PREFIXES[1] else int(digits, 16)

@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import copytree, rmtree
 
 import pytest
 
@@ -90,6 +91,33 @@ def test_what_current_names_is_never_removed_even_if_the_swap_failed_after_that(
         with open_counting(tmp_path / "state", log) as state:
             assert state.watermark.seq == WORDS
             assert state.digest() == Reference(log)[WORDS]
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_store_that_a_power_cut_has_torn_is_made_anew_and_nobody_has_to_remove_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, saved: bool
+) -> None:
+    """LMDB is at an older commit than RocksDB, which has not the redos between the two."""
+    folder = tmp_path / "state"
+    with word_log(tmp_path / "log", WORDS) as log:
+        with open_counting(folder, log) as state:
+            assert state.watermark.seq == 0
+        (live,) = folder.glob("gen-*")
+        copytree(live / "read", tmp_path / "older")
+        with open_counting(folder, log) as state:
+            caught_up(state, WORDS)
+            if saved:
+                state.save_snapshot()
+        rmtree(live / "read")
+        (tmp_path / "older").rename(live / "read")
+        with open_counting(folder, log) as state:
+            assert "made anew" in caplog.text
+            assert state.watermark.seq == (WORDS if saved else 0)
+            assert caught_up(state, WORDS).digest() == Reference(log)[WORDS]
+        caplog.clear()
+        with open_counting(folder, log) as state:
+            assert (state.watermark.seq, caplog.text) == (WORDS, "")
+        assert [path.name for path in folder.glob("gen-*")] != [live.name]
 
 
 def test_fold_that_cannot_go_on_after_a_failed_rebuild_says_so(tmp_path: Path) -> None:

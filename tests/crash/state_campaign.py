@@ -39,7 +39,7 @@ STATES_PER_HISTORY: Final = 40
 KILLS_PER_HISTORY: Final = 10
 COMMITS_PER_KILL_MAX: Final = 60
 OPTIONS: Final = StoreOptions(
-    memory_bytes=8 * 1024 * 1024,  # so that no commit is more than what is left of a buffer that is nearly full
+    memory_bytes=1024 * 1024,  # so that a few commits fill a buffer, and RocksDB begins another log
     map_bytes=64 * 1024,
     grow_wait_s=0.05,
 )
@@ -86,7 +86,7 @@ class Torn:
 
     def after(self, call: Call) -> None:
         """Remember what a sync has brought onto the disk."""
-        if call == "write.sync":
+        if call in ("write.sync", "write.flush"):
             self.synced_log_bytes = {path.name: path.stat().st_size for path in self._logs()}
         elif call == "read.sync":
             self.synced_pages = (self._folder / "read" / "data.mdb").read_bytes()
@@ -96,8 +96,9 @@ class Torn:
         return self._cut_newest(self.log_bytes, chance)
 
     def cut_power(self, chance: random.Random) -> None:
-        """Lose some of what was not synced.  Of RocksDB's logs only the last: it is synced before another begins."""
-        self._cut_newest(self.synced_log_bytes, chance)
+        """Lose some of what was not synced, of all of RocksDB's logs: one that another follows is synced."""
+        for path in self._logs():
+            self._cut(path, self.synced_log_bytes, chance)
         path = self._folder / "read" / "data.mdb"
         pages = path.read_bytes()
         old = self.synced_pages.ljust(len(pages), b"\x00")
@@ -109,12 +110,13 @@ class Torn:
 
     def _cut_newest(self, least: dict[str, int], chance: random.Random) -> bool:
         newest = max(self._logs(), key=lambda path: int(path.stem), default=None)
-        if newest is None:
-            return False
-        start, end = least.get(newest.name, 0), newest.stat().st_size
+        return newest is not None and self._cut(newest, least, chance)
+
+    def _cut(self, path: Path, least: dict[str, int], chance: random.Random) -> bool:
+        start, end = least.get(path.name, 0), path.stat().st_size
         if end <= start:
             return False
-        os.truncate(newest, chance.randrange(start, end))
+        os.truncate(path, chance.randrange(start, end))
         return True
 
     def put_meta_back(self) -> None:

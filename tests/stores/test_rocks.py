@@ -6,9 +6,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
+import rocksdict
 
 from stores import Batch, StoreClosed, StoreFailed
 from stores.engines.rocks import RocksEngine
@@ -102,7 +105,7 @@ def test_scans_are_in_order_and_whole_over_tables_and_buffers_for_prefixes_of_an
         model.apply(batch)
         engine.commit(batch)
         if step % 2 == 0:
-            engine.flush()
+            engine._open().flush()
     with engine.snapshot() as snapshot:
         for _ in range(300):
             prefix = bytes(generator.choices(letters, k=generator.randrange(12)))
@@ -145,3 +148,49 @@ def test_a_close_that_never_ends_is_left_behind_and_said(
     assert "has not closed" in caplog.text
     with pytest.raises(StoreClosed):
         engine.snapshot()
+
+
+class Watched:
+    """RocksDB as it is, and how much of each of its logs is synced."""
+
+    def __init__(self, db: rocksdict.Rdict, folder: Path) -> None:
+        self._db = db
+        self._folder = folder
+        self.synced: dict[str, int] = {}
+
+    def flush_wal(self, *, sync: bool) -> None:
+        self._db.flush_wal(sync=sync)
+        self.synced |= self.logs()
+
+    def logs(self) -> dict[str, int]:
+        found = {}
+        for path in self._folder.glob("*.log"):
+            with suppress(FileNotFoundError):  # its rows are in a table by now
+                found[path.name] = path.stat().st_size
+        return found
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._db, name)
+
+
+@pytest.mark.parametrize("kib", [4, 40, 100, 300, 1500])  # a write buffer has 128
+def test_log_is_synced_as_a_whole_before_another_begins_however_large_commits_are(tmp_path: Path, kib: int) -> None:
+    generator = random.Random(kib)
+    with closing(RocksEngine(tmp_path, memory_bytes=MIB)) as engine:
+        db = engine._open()
+        watched = Watched(db, tmp_path)
+        engine._db = cast("rocksdict.Rdict", watched)
+        begun, last = 0, max(watched.logs())
+        for _ in range(max(20, 600 // kib)):
+            batch = Batch()
+            for _ in range(generator.randrange(1, kib)):
+                batch.put(generator.randbytes(8), generator.randbytes(2048))
+            before = watched.logs()
+            engine.write(batch)
+            newest = max(watched.logs())
+            if newest != last and last in before:
+                assert before[last] == watched.synced.get(last)
+                begun += 1
+            last = newest
+        engine._db = db
+    assert begun > 2

@@ -69,7 +69,7 @@ def test_rows_in_memory_do_not_hide_newer_ones_that_were_flushed(
 ) -> None:
     for number in range(2, 8):
         commit(writer, number, COLD)
-        writer.flush()
+        writer._open().flush()
         if compacted:
             writer._db.compact_range(None, None)  # type: ignore[union-attr]
         follower.catch_up()
@@ -82,7 +82,7 @@ def test_rows_in_memory_do_not_hide_newer_ones_that_were_flushed(
 def test_a_flush_while_it_catches_up_is_caught_up_with(writer: RocksEngine, follower: Overtaken) -> None:
     def meanwhile() -> None:
         commit(writer, 2, COLD)
-        writer.flush()
+        writer._open().flush()
         commit(writer, 3)
 
     follower.meanwhile = meanwhile
@@ -115,7 +115,7 @@ def test_it_stays_open_while_the_writer_only_commits(writer: RocksEngine, follow
 def test_a_store_that_goes_on_changing_is_given_up_in_the_end(writer: RocksEngine, follower: Overtaken) -> None:
     def meanwhile() -> None:
         commit(writer, 2)
-        writer.flush()
+        writer._open().flush()
         follower.meanwhile = meanwhile
 
     follower.meanwhile = meanwhile

@@ -10,7 +10,7 @@ from keycodec import meta_key, view_key
 from stores import Batch, HybridStore, StoreFailed
 from stores.engines.redo import encode_redo, split
 from stores.engines.rocks import RocksEngine
-from stores.engines.syncing import REDO_PREFIX, redo_key
+from stores.engines.syncing import REDO_PREFIXES, redo_key
 from tests.support.faulty_engines import Crash, Faults, Killed, engine_numbers, open_faulty
 from tests.support.stores import SMALL
 
@@ -126,7 +126,11 @@ def test_large_commits_are_synced_sooner(tmp_path: Path) -> None:
 
 def redos_of(store: HybridStore) -> list[bytes]:
     with store.snapshot() as snapshot:
-        return [key for key, _ in snapshot.scan(REDO_PREFIX, count_max=100)]
+        return [key for prefix in REDO_PREFIXES for key, _ in snapshot.scan(prefix, count_max=100)]
+
+
+def test_redo_stands_before_what_every_question_reads() -> None:
+    assert redo_key(2**64 - 1) < min(meta_key(name) for name in ("commit", "cursor", "format", "last", "log"))
 
 
 @pytest.mark.parametrize("is_behind", [False, True])
