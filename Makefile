@@ -24,7 +24,7 @@ check: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev $(PEERS)/.made  ## measure writes and the import; prints a table
+bench: $(VENV)/.dev $(PEERS)/.made  ## measure writes, answers and the import beside their limits and peers; prints a table
 	$(BIN)/python -m bench $(ARGS)
 
 test-long: $(VENV)/.dev  ## fifty kills of a real server under sixteen writers; 20,000 simulated crash states of logs, 5,000 of stores

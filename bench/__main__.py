@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help=f"rounds; {RUNS}, or 1 with --quick")
     parser.add_argument("--rows", type=names, default=[], help=f"of {', '.join(KINDS)}; default all")
     parser.add_argument("--without-peers", action="store_true")
-    parser.add_argument("--held", type=int, help="claims of the full store; 0: no rows of it")
+    parser.add_argument("--held", type=int, help="claims of the large store; 0: no rows of it")
     parser.add_argument("--json", type=Path, help="write every value of every round there")
     parser.add_argument("--claims", type=Path, default=BOOK_CLAIMS, help="a CSV file with source, isbn, authors")
     return parser.parse_args()
@@ -83,7 +83,7 @@ def measure_all(
         found: dict[Key, Row] = {}
         for peer in [] if options.without_peers else all_peers(facts):
             open_peer(peer, folder, first, opened, found, facts)
-        measurements = plan(selected(options.rows), variants(full=counts.held > 0), found, file)
+        measurements = plan(selected(options.rows), variants(large=counts.held > 0), found, file)
         return run_rounds(folder, runs, first, stores, measurements), facts
 
 

@@ -45,7 +45,7 @@ FULL_READ: Final = "&max_age=0s"
 class Counts(NamedTuple):
     """How much work a round is; each measurement takes one to three seconds."""
 
-    pairs: int  # that questions are about, but for those of the full store
+    pairs: int  # that questions are about, but for those of the large store
     warm: int  # requests before each measurement, which count for nothing
     many: int
     one: int
@@ -55,7 +55,7 @@ class Counts(NamedTuple):
     full: int
     readable: int  # at most, whatever the rate
     readable_s: float
-    held: int  # claims of the full store
+    held: int  # claims of the large store
     rows: int  # of the file that is imported, where it is made up
 
 
@@ -100,12 +100,12 @@ class Work(NamedTuple):
     probes: Path  # the question about every PROBE_EVERYth of them
     bundles: Path  # POST /v1/ingest, each a bundle and the claims that it signs
     bundles_last: str
-    held_queries: Path  # as shared.queries and shared.full, about pairs drawn from all that the full store holds
+    held_queries: Path  # as shared.queries and shared.full, about pairs drawn from all that the large store holds
     held_full: Path
 
 
 def make_seed(path: Path, pairs: int) -> Path:
-    """POSTs of what all questions but those of the full store are about."""
+    """POSTs of what all questions but those of the large store are about."""
     return write_requests(path, map(_post, asked(pairs)))
 
 
@@ -169,7 +169,7 @@ def asked(pairs: int) -> Iterator[SignedEvent]:
 
 
 def held(count: int) -> Iterator[bytes]:
-    """The same in bundles, for the full store: whole ingests, in which each agent speaks of as many pairs as fit."""
+    """The same in bundles, for the large store: whole ingests, in which each agent speaks of as many pairs as fit."""
     pairs = list(range(held_pairs(count)))
     for some in chunks(pairs, LINES - 1):
         for agent, key in enumerate(ASKED_AGENTS):

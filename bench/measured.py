@@ -19,7 +19,7 @@ FOLDED: Final = "tasks-folded"  # tasks created in bursts of 100, the last of ea
 LIMIT: Final = "limit"  # whose a figure is, if not software's
 BARE: Final = "bare Starlette"
 OURS: Final = "ours"
-HELD: Final = "ours, full"  # the same, while the store holds many claims
+HELD: Final = "ours, large store"  # the same, while the store holds many claims
 
 
 class Key(NamedTuple):

@@ -47,8 +47,8 @@ class Variant(NamedTuple):
     rows: tuple[str, ...] = (POST_MANY, POST_ONE, INGEST, BUNDLES, QUERY, FULL, READABLE)
 
 
-def variants(*, full: bool) -> list[Variant]:
-    """The defaults first; more workers where there are cores for them; the full store, if there is one."""
+def variants(*, large: bool) -> list[Variant]:
+    """The defaults first; more workers where there are cores for them; the large store, if there is one."""
     return [
         Variant(OURS, rows=(POST_MANY, POST_ONE, INGEST, BUNDLES, QUERY, FULL, READABLE, IMPORT)),
         *(
@@ -57,7 +57,7 @@ def variants(*, full: bool) -> list[Variant]:
             if n <= max(2, cores())
         ),
         Variant(f"{OURS}, no audit", ("--no-audit",), rows=(QUERY,)),
-        *([Variant(HELD, held=True)] if full else []),
+        *([Variant(HELD, held=True)] if large else []),
     ]
 
 
@@ -102,7 +102,7 @@ class Stations:
         return self._running[who][0]
 
     def _data(self, variant: Variant) -> Path:
-        store = self._stores.full if variant.held else self._stores.seeded
+        store = self._stores.large if variant.held else self._stores.seeded
         if isinstance(store, Exception):
             raise store
         if variant.held:

@@ -105,7 +105,7 @@ def filled_log(folder: Path, records: Iterator[bytes]) -> Iterator[FileLog]:
 
 
 def fold_rate(folder: Path, subject_of: Callable[[int], str]) -> float:
-    """Assertions a second: read from the log, decoded, folded and committed, every commit synced."""
+    """Assertions a second: read from the log, decoded, folded and committed; synced as a database is."""
     with filled_log(folder / "log", assertions(FOLDED, subject_of)) as log:
         store = HybridStore.open(folder / "state")
         runner = Runner(log, store, FOLDS, decode_frame, RunnerOptions())

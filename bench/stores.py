@@ -23,7 +23,7 @@ class Stores(NamedTuple):
     """What is there; in the place of one that could not be made, why."""
 
     seeded: Path | Exception  # the claims that questions are about; copied for every server
-    full: Path | Exception  # many claims, used by all rounds one after another
+    large: Path | Exception  # many claims, used by all rounds one after another
     answer_bytes: int  # what an answer to a question is
 
 
@@ -35,13 +35,13 @@ def make_stores(folder: Path, seed: Path, held_count: int) -> Stores:
         answer_bytes = seed_store(folder / "seeded", seed)
     except (RuntimeError, Broken) as error:
         seeded = RuntimeError(f"no store to ask: {error}")
-    full: Path | Exception = Unavailable("not asked for")
+    large: Path | Exception = Unavailable("not asked for")
     if held_count:
         try:
-            full = fill_store(folder / "held", held_count)
+            large = fill_store(folder / "held", held_count)
         except (RuntimeError, Broken) as error:
-            full = RuntimeError(f"no full store: {error}")
-    return Stores(seeded, full, answer_bytes)
+            large = RuntimeError(f"no large store: {error}")
+    return Stores(seeded, large, answer_bytes)
 
 
 def seed_store(folder: Path, seed: Path) -> int:
@@ -58,7 +58,7 @@ def seed_store(folder: Path, seed: Path) -> int:
 
 
 def fill_store(folder: Path, count: int) -> Path:
-    """Make the full store: count claims in bundles, sent to a server, until all are readable.
+    """Make the large store: count claims in bundles, sent to a server, until all are readable.
 
     Raises: RuntimeError if the server refuses one; Broken.
     """

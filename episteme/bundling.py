@@ -25,6 +25,7 @@ from model import (
     SignedEvent,
     SigningKey,
     canonical_bytes,
+    check_bundled,
     sign_bundle,
     sign_event,
 )
@@ -52,8 +53,12 @@ class Bundler:
     def add(self, event: Event) -> list[SignedEvent]:
         """Take one; if that makes a bundle full, the bundle and its events, in the order in which they came.
 
-        Raises: InvalidField if no bundle of this key can sign it.
+        Raises: InvalidField if no bundle of this key can sign it, which leaves those before it where they are.
         """
+        try:
+            check_bundled(event, self._key)
+        except FieldRule as rule:
+            raise invalid_field("", rule) from rule
         self._events.append(event)
         self._bytes += len(canonical_bytes(event))
         return self.rest() if len(self._events) == self._events_max or self._bytes >= BUNDLED_BYTES_MAX else []
@@ -65,10 +70,7 @@ class Bundler:
             return [sign_event(events[0], self._key)]
         if not events:
             return []
-        try:
-            bundle, signed = sign_bundle(events, self._key, self._timestamp())
-        except FieldRule as rule:
-            raise invalid_field("", rule) from rule
+        bundle, signed = sign_bundle(events, self._key, self._timestamp())
         return [bundle, *signed]
 
 

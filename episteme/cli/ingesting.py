@@ -146,7 +146,7 @@ def print_report(report: Report, output: Output) -> None:
     if output is not Output.TABLE:
         print_json(report, output)
         return
-    signers = f", signed by {report.keys:,} keys ({report.keys_made:,} made)" if report.keys else ""
+    signers = f", signed by {counted(report.keys, 'key')} ({report.keys_made:,} made)" if report.keys else ""
     signers += f" in {counted(report.bundles, 'bundle')}" if report.bundles else ""
     print_fields(
         [

@@ -61,13 +61,17 @@ class Appender:
 
         Raises: LogError; StoreError.  Then nothing is appended, and nobody has paid.
         """
+        forgotten_count = self._bundles.forgotten_count
+        vouchers = self._bundles.named(judged.entries, self._state.snapshot)
         with self._lock, self._state.snapshot() as snapshot:
             self._go_on()
+            if self._bundles.forgotten_count != forgotten_count:
+                vouchers = {}
             self.signatures_good += judged.good_count
             self.signatures_bad += judged.bad_count
             self._recent.forget_before(snapshot.position)
             self._revoked.forget_before(snapshot.position)
-            plan = Plan(snapshot, self._recent, self._revoked, self._bundles, self._meter)
+            plan = Plan(snapshot, self._recent, self._revoked, self._bundles, self._meter, vouchers)
             try:
                 plan.add_all(judged.entries)
                 records = [(FRAME_KIND_EVENT, encode_record(one.signed, one.facts)) for one in plan.fresh]

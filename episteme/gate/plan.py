@@ -5,7 +5,7 @@ Nothing here is charged for what is refused or known, and what is charged is
 given back if the append fails.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from episteme.errors import EpistemeError, FieldProblem, KeyRevoked, QuotaExceeded, translate
@@ -34,14 +34,24 @@ class Plan:
     """One batch, under the lock of the log's one way in."""
 
     def __init__(
-        self, reader: Snapshot, recent: RecentEvents, revoked: RevokedKeys, bundles: LoggedBundles, meter: Meter | None
+        self,
+        reader: Snapshot,
+        recent: RecentEvents,
+        revoked: RevokedKeys,
+        bundles: LoggedBundles,
+        meter: Meter | None,
+        vouchers: Mapping[bytes, Voucher],
     ) -> None:
-        """recent, revoked: what is not folded into the reader's state.  bundles: those of the log."""
+        """recent, revoked: what is not folded into the reader's state.  bundles: those of the log.
+
+        vouchers: of those of them that are known to be there, as far as they matter to this batch.
+        """
         self._reader = reader
         self._recent = recent
         self._revoked = revoked
         self._revoked_now = revoked.now(reader)
         self._bundles = bundles
+        self._logged_vouchers = vouchers
         self._meter = meter
         self._vouchers: dict[bytes, Voucher] = {}  # of the bundles of this batch that were not refused
         self._known: dict[bytes, Known] = {}
@@ -122,7 +132,8 @@ class Plan:
         return None
 
     def _voucher(self, bundle: bytes) -> Voucher | None:
-        return self._vouchers.get(bundle) or self._bundles.find(bundle, self._reader, self._recent)
+        voucher = self._vouchers.get(bundle) or self._logged_vouchers.get(bundle)
+        return voucher or self._bundles.find(bundle, self._reader, self._recent)
 
     def _admit(
         self, submission: Submission, agents: list[bytes], known: tuple[int, ...]

@@ -119,7 +119,7 @@ def ask_soon(reader: Reader, question: Question, now_ms: int, newest: int, past:
 
 
 def _is_quick(reader: Reader, question: Question) -> bool:
-    """Whether a full read is of a few claims with a few signers."""
+    """Whether a full read is of a few claims with a few signers: those of claims that are left out are not counted."""
     predicate = question.predicate
     if predicate is None or question.as_of or question.explain or question.pack:
         return False
@@ -127,7 +127,7 @@ def _is_quick(reader: Reader, question: Question) -> bool:
     if not count:
         return True
     row, rulings = ViewStore(reader).get_ruled(question.subject, predicate)
-    if row is None or rulings.alias >= 0:
+    if row is None or rulings.alias >= 0 or count > row.resolution.candidates_count:
         return False
     return count + sum([group.support for group in row.resolution.groups]) <= QUICK_CLAIMS_MAX
 

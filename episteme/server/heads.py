@@ -76,8 +76,10 @@ class Heads:
         if len(block) > HEAD_BYTES_MAX:
             return None
         fields = _fields_of(block)
-        head = None if fields is None else self._head_of(fields)
-        if fields is None or _PASSING.isdisjoint(fields):
+        if fields is None:  # and what else is in it is not known
+            return None
+        head = self._head_of(fields)
+        if _PASSING.isdisjoint(fields):
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
             self._known[block] = head

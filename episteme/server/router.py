@@ -31,10 +31,6 @@ Positions = Callable[[bool], dict[str, str]]  # headers; whether those of a read
 _PATH_SHOWN_MAX: Final = 200
 
 
-def anybody(_connection: Connection, _scope: Scope) -> None:
-    """Ask nobody for a token."""
-
-
 class _Resource(NamedTuple):
     """A path, in parts, and what it answers."""
 

@@ -45,7 +45,7 @@ def test_a_round_measures_limits_a_peer_and_ours_and_one_that_fails_stops_nobody
     seed = make_seed(tmp_path / "seed", TINY.pairs)
     stores = make_stores(tmp_path, seed, TINY.held)
     peers = {Key(POST_MANY, POSTGRESQL): peer, Key(QUERY, "Broken"): broken}
-    measurements = plan({POST_MANY, QUERY, READABLE}, variants(full=False)[:1], peers, tmp_path)
+    measurements = plan({POST_MANY, QUERY, READABLE}, variants(large=False)[:1], peers, tmp_path)
     figures = run_rounds(tmp_path, 1, make_work(tmp_path / "work", 0, TINY, seed), stores, measurements)
     assert [key for key, (one,) in figures.items() if isinstance(one, Measured)] == [
         Key(POST_MANY, BARE),

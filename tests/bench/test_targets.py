@@ -57,7 +57,7 @@ def test_bundles_are_held_against_single_claims_of_the_same_processes() -> None:
     assert found == {OURS: (2.5,), two: (1.5,)}
 
 
-def test_the_full_store_is_held_against_the_empty_one_in_rates_and_in_times() -> None:
+def test_the_large_store_is_held_against_the_empty_one_in_rates_and_in_times() -> None:
     values: Values = {
         Key(POST_MANY, OURS): [100.0],
         Key(POST_MANY, HELD): [79.0],

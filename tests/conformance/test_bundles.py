@@ -87,10 +87,11 @@ def test_an_iterable_is_signed_in_bundles_and_has_one_result_for_each_event(db: 
 
 def test_an_iterable_of_what_this_key_cannot_sign_is_refused(db: Database) -> None:
     bundle, _ = sign_bundle(claims("x", 1), KEY_A, NOW_MS)
-    unsigned: tuple[list[Event], ...] = ([make_assertion(), make_vote(agent=KEY_B.agent_hex)], [bundle.event] * 2)
-    for events in unsigned:
+    foreign = make_vote(agent=KEY_B.agent_hex)
+    unsigned: tuple[list[Event], ...] = ([make_assertion(), foreign], [foreign], [bundle.event] * 2, [bundle.event])
+    for events in (*unsigned, [bundle]):
         with pytest.raises(InvalidField):
-            list(db.ingest_bundled(events))
+            list(db.ingest_bundled(events))  # type: ignore[arg-type]
     for size in (0, 10_001):
         with pytest.raises(InvalidParameter):
             list(db.ingest_bundled([make_assertion()], bundle_size=size))

@@ -1,7 +1,9 @@
 """Signatures by bundle at the gate: what a bundle must be, and when, for its events to be taken."""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from episteme import Receipt
 from episteme.config import NodeConfig
 from episteme.errors import DiskFull, EpistemeError, InvalidField
-from episteme.gate import QuotaOptions, check_count
+from episteme.gate import QuotaOptions, Submission, check_count
 from episteme.gate.bundles import LoggedBundles
 from episteme.gate.known import RecentEvents
 from episteme.gate.meter import write_tokens
@@ -23,6 +25,7 @@ from model import (
     Signature,
     SignedEvent,
     SigningKey,
+    Voucher,
     encode_envelope,
     encode_record,
     event_hash,
@@ -193,6 +196,74 @@ def test_a_bundle_that_is_not_durable_yet_is_waited_for(tmp_path: Path) -> None:
         ticket = node.log.append(encode_record(bundle, ReceiptFacts()), FRAME_KIND_EVENT)
         recent.add(ticket.first_seq, bundle, None)
         assert LoggedBundles(node.log).find(bundle.digest, reader, recent) == voucher_of(bundle.event)
+
+
+def test_bundles_are_read_from_the_log_before_the_lock_on_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names a bundle needs no key for that, and the largest takes milliseconds."""
+    bundle, (event,) = sign_bundle(claims("a"), KEY_A, NOW_MS)
+    unlisted = make_assertion(subject="b")
+    with node_on(tmp_path) as node:
+        node.submit(bundle, wait_s=WAIT_S)
+    read: list[bool] = []
+    with node_on(tmp_path) as node:  # nothing is in memory
+        appender, get = node.intake._appender, node.log.get
+        monkeypatch.setattr(node.log, "get", lambda seq: (read.append(appender._lock.locked()), get(seq))[1])
+        assert write(node, by_bundle(unlisted, KEY_A.agent, bundle.digest), event) == ["invalid-signature", "accepted"]
+    assert read == [False]
+
+
+def test_of_an_event_of_another_kind_that_is_named_as_a_bundle_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vote, event = signed(make_vote()), make_assertion()
+    with node_on(tmp_path) as node:
+        node.submit(vote, wait_s=WAIT_S)
+        read: list[int] = []
+        monkeypatch.setattr(node.log, "get", read.append)
+        assert write(node, by_bundle(event, KEY_A.agent, vote.digest)) == ["unknown-bundle"]
+        assert not read
+
+
+def test_of_what_bundles_vouch_for_no_more_is_held_than_is_asked(tmp_path: Path) -> None:
+    bundles, events = zip(
+        *(sign_bundle(claims(f"{number} a", f"{number} b"), KEY_A, NOW_MS) for number in range(4)), strict=True
+    )
+    with node_on(tmp_path) as node:
+        assert write(node, *bundles) == ["accepted"] * 4
+        assert node.wait_applied(3, WAIT_S)
+        logged = LoggedBundles(node.log, listed_count_max=3)
+        asked = [Submission(listed[0], "test") for listed in events]
+        named = logged.named([*asked, InvalidField("no event")], node.state.snapshot)
+        assert named == {
+            bundle.digest: Voucher(KEY_A.agent, frozenset({listed[0].digest}))
+            for bundle, listed in zip(bundles, events, strict=True)
+        }
+
+
+def test_a_bundle_that_a_full_disk_refuses_after_it_was_looked_up_vouches_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = FaultyFiles()
+    bundle, events = sign_bundle(claims("a"), KEY_A, NOW_MS)
+    with node_on(tmp_path, files=files) as node:
+        bundles = node.intake._appender._bundles
+        named = bundles.named
+
+        def named_and_then_refused(*asked: Any) -> Mapping[bytes, Voucher]:
+            monkeypatch.undo()
+            bundles.add(bundle.digest, voucher_of(bundle.event))  # as it is while its write is on its way
+            found = named(*asked)
+            files.fail("write", error=28, written_bytes=50)
+            with pytest.raises(DiskFull):
+                node.submit(bundle)
+            node.space.check = lambda: None  # type: ignore[method-assign]  # the test's disk has room again
+            return found
+
+        assert isinstance(bundle.event, Bundle)
+        monkeypatch.setattr(bundles, "named", named_and_then_refused)
+        assert write(node, *events) == ["unknown-bundle"]
 
 
 def test_the_first_line_of_an_ingest_is_one_more_if_it_is_a_bundle() -> None:

@@ -177,6 +177,14 @@ def test_a_bundle_of_nothing_of_too_much_of_bundles_or_for_others_is_not_made() 
     assert decode_envelope(encode_envelope(largest)) == largest
 
 
+def test_events_of_an_iterator_are_bundled_and_what_is_no_event_or_is_signed_already_is_named() -> None:
+    assert sign_bundle(iter(claims(3)), KEY_A, NOW_MS) == sign_bundle(claims(3), KEY_A, NOW_MS)
+    _, signed = sign_bundle(claims(1), KEY_A, NOW_MS)
+    for wrong, name in ((signed[0], "SignedEvent"), ("{}", "str")):
+        with pytest.raises(FieldRule, match=name):
+            sign_bundle([wrong], KEY_A, NOW_MS)  # type: ignore[list-item]
+
+
 def test_any_kind_but_a_bundle_can_be_signed_by_bundle() -> None:
     vote = make_vote()
     bundle, signed = sign_bundle([vote, make_assertion()], KEY_A, NOW_MS)

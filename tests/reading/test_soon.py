@@ -66,3 +66,13 @@ def test_a_pair_of_many_claims_or_agents_is_left(agents: int) -> None:
         folded = Folded(steps[:count])
         assert (soon(folded, claim.subject, claim.predicate, full=True) is not None) is is_quick
         assert soon(folded, claim.subject, claim.predicate) is not None  # the view answers, whatever it rests on
+
+
+def test_a_pair_with_a_claim_that_is_left_out_is_left() -> None:
+    """Its signers are not counted: there may be thousands of them."""
+    steps = [signed(make_assertion(), KEY_A), signed(make_assertion(lifecycle="rejected"), KEY_A, KEY_B)]
+    claim = steps[0].event
+    for count, is_quick in ((1, True), (2, False)):
+        folded = Folded(steps[:count])
+        assert (soon(folded, claim.subject, claim.predicate, lens="trust") is not None) is is_quick
+        assert soon(folded, claim.subject, claim.predicate) is not None

@@ -254,6 +254,7 @@ def test_heads_are_remembered_but_not_secrets_nor_what_never_comes_again() -> No
         heads.read(plain + passing)
         heads.read(plain + passing)
     assert len(checked) == 7
+    assert heads.read(plain + b"Cookie: c\r\nAuthorization: Bearer eps_x\r\n") is None
     assert set(vars(heads)["_known"]) == {plain}
 
 

@@ -2,7 +2,10 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +21,7 @@ from episteme.receipts import Receipt
 from episteme.server.problems import problem_response
 from episteme.server.workers.audits import Collecting
 from episteme.server.workers.awaited import Awaited
-from episteme.server.workers.desk import Outbox
+from episteme.server.workers.desk import Desk, Outbox
 from episteme.server.workers.messages import (
     Await,
     Events,
@@ -37,9 +40,11 @@ from episteme.server.workers.page import Page
 from episteme.server.workers.parts import PART_BYTES, outcome_of, parts
 from episteme.server.workers.proxy import head_of
 from episteme.server.workers.shares import of_one, settings_of_one
+from episteme.server.workers.supervise import name_for
 from episteme.settings import settings_of
 from episteme.settings.table import SERVED_NODE
 from tests.support.events import FULL_EVENTS, KEY_A, KEY_B, make_assertion, signed
+from tests.support.nodes import node_on
 
 EVENTS = Events(7, "ingest", [signed(make_assertion(subject="one"), KEY_A, KEY_B)], [512])
 TO_OWNER = (Ready(), EVENTS, Await(3), Events(8, "http", [], []), Ready())
@@ -215,6 +220,23 @@ def test_outbox_of_a_worker_that_has_ended_takes_all_and_ends() -> None:
     mine.close()
 
 
+def test_what_the_owner_takes_long_over_is_no_silence_of_the_worker(tmp_path: Path) -> None:
+    mine, theirs = socket.socketpair()
+    since_s: list[float] = []
+    with node_on(tmp_path) as node:
+        desk = Desk(node, Page.make(), mine, lambda _: since_s.append(desk.waits_since_s))
+        thread = threading.Thread(target=desk.run)
+        with theirs:
+            began_s = time.monotonic()
+            theirs.sendall(framed(Ready()) * 2)
+            thread.start()
+            while desk.waits_since_s == inf or len(since_s) < 2:
+                pass
+            assert desk.waits_since_s >= began_s
+        thread.join()
+    assert since_s == [inf, inf]
+
+
 def test_collecting_waits_for_all_workers_that_are_there_and_for_none_that_has_ended() -> None:
     asked: list[int] = []
 
@@ -233,6 +255,13 @@ def test_collecting_waits_for_all_workers_that_are_there_and_for_none_that_has_e
     collecting.collect()
     assert asked == [0, 1]
     assert not collecting._waiting
+
+
+def test_worker_has_a_name_that_none_has_who_still_leaves_its_place() -> None:
+    assert name_for(1, ()) == "1-0"
+    assert name_for(1, {"0-0", "1-0", "11-1"}) == "1-1"
+    assert name_for(1, {"1-0", "1-1"}) == "1-2"
+    assert name_for(1, {"1-1"}) == "1-0"
 
 
 def test_settings_of_a_worker_are_those_of_the_server_but_for_its_part() -> None:

@@ -1,6 +1,8 @@
 """Several processes on one address: one server to whoever asks, whatever becomes of one of them."""
 
 import http.client
+import os
+import select
 import signal
 import threading
 import time
@@ -28,9 +30,11 @@ from tests.support.guarded import Wire
 from tests.support.http import call, connect, exchange, log_seq
 from tests.support.servers import WAIT_S, Server
 from tests.support.service_manager import Listener
+from tests.support.strict_owner import SILENCE_S_MAX
 
 WRITERS = 6
 ENOUGH = 40  # writes of each writer
+STRICT = "tests.support.strict_owner"
 
 
 @pytest.fixture(scope="module", name="crew")
@@ -253,6 +257,48 @@ def test_worker_that_is_told_to_stop_drains_while_another_takes_its_place(tmp_pa
         wait_for_workers(server, 2 * COUNT)
         ended = server.stop()
     assert (ended.code, "WARNING" in ended.output) == (0, False), ended.output
+
+
+def test_worker_that_hangs_before_it_takes_connections_is_ended_and_another_takes_its_place(tmp_path: Path) -> None:
+    with Server.start(tmp_path / "data", ARGUMENTS, module=STRICT) as server:
+        first = worker_pids(server)
+        end(first[0])
+        until_s = time.monotonic() + WAIT_S
+        while not (second := [pid for pid in worker_pids(server) if pid not in first]):
+            assert time.monotonic() < until_s
+        os.kill(second[0], signal.SIGSTOP)
+        with watched(second) as files:
+            wait_ended(files)
+        wait_for_workers(server, COUNT + 2)
+        ended = server.stop()
+    assert ended.code == 0, ended.output
+    assert f"(process {second[0]}) is stuck; it is ended" in ended.output
+
+
+def test_owner_that_stood_still_itself_takes_no_worker_for_stuck(tmp_path: Path) -> None:
+    with Server.start(tmp_path / "data", ARGUMENTS, module=STRICT) as server:
+        with watched(worker_pids(server)) as files:
+            server.signal(signal.SIGSTOP)
+            assert select.select(files, [], [], 1.25 * SILENCE_S_MAX)[0] == []
+            server.signal(signal.SIGCONT)
+            for connection in connections(server):
+                assert exchange(connection, "GET", "/readyz").status == 200
+                connection.close()
+        assert metric(server, "episteme_workers_started_total") == COUNT
+        ended = server.stop()
+    assert (ended.code, "stuck" in ended.output) == (0, False), ended.output
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_stop_ends_a_worker_that_is_stuck(tmp_path: Path, signals: int) -> None:
+    arguments = (*ARGUMENTS, "--drain-s", "1s" if signals == 1 else "1h")
+    with Server.start(tmp_path / "data", arguments, module=STRICT) as server, watched(worker_pids(server)) as files:
+        os.kill(worker_pids(server)[0], signal.SIGSTOP)
+        for _ in range(signals):
+            server.signal(signal.SIGTERM)
+        ended = server.wait()
+        wait_ended(files)
+    assert (ended.code, "Traceback" in ended.output) == (0, False), ended.output
 
 
 def test_workers_end_with_a_killed_owner_and_a_new_server_finds_all_that_was_acknowledged(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ Bounded by what one worker may have on its way.
 import logging
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Final, cast
 
 from cortex import CortexError, FoldStopped
@@ -50,6 +52,7 @@ class Desk:
         self._metered = node.config.quota.enabled
         self._stop_awaiting: Callable[[], None] = _nothing
         self._outbox = Outbox(end)
+        self.waits_since_s = inf  # for the worker to say something; inf: it has, and that is seen to
 
     def send(self, message: ToWorker) -> None:
         """Tell the worker; whether it still listens is another matter.  Does not block."""
@@ -68,10 +71,13 @@ class Desk:
             self._end.close()
 
     def _receive(self) -> bytes:
+        self.waits_since_s = time.monotonic()
         try:
             return self._end.recv(_READ_BYTES)
         except ConnectionError:  # killed with something unread
             return b""
+        finally:
+            self.waits_since_s = inf
 
     def _take(self, message: ToOwner) -> None:
         match message:

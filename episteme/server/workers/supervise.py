@@ -13,9 +13,10 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ from episteme.server.workers.tally import Tallies
 START_S_MAX: Final = 60.0  # until all workers take connections: each is up in a second, on a machine that is not busy
 SILENCE_S_MAX: Final = 30.0  # a worker tells what it counted every half second; one that does not is stuck
 _LOOK_S: Final = 0.05  # how often it is looked whether writes are taken
+_BREAK_S: Final = SILENCE_S_MAX / 3  # between two looks: the owner stood still itself, and could hear nobody
 _PAUSE_S_MIN: Final = 0.1  # before a worker is started in place of one that ended soon
 _PAUSE_S_MAX: Final = 10.0
 _SOON_S: Final = 10.0
@@ -51,13 +53,16 @@ Adopt = Callable[[socket.socket], None]
 class Worker:
     """One process."""
 
-    def __init__(self, number: int, process: "subprocess.Popen[bytes]", desk: Desk, door: socket.socket) -> None:
+    def __init__(
+        self, number: int, name: str, process: "subprocess.Popen[bytes]", desk: Desk, door: socket.socket
+    ) -> None:
         """number: its place, from 0.  door: where it hands over connections."""
         self.number = number
+        self.name = name
         self.process = process
         self.desk = desk
         self.door = door
-        self.started_s = self.heard_s = time.monotonic()
+        self.started_s = time.monotonic()
         self.is_ready = False
         self.is_leaving = False
 
@@ -78,15 +83,16 @@ class Supervisor:
         self._node = node
         folder = str(node.log.folder.parent.absolute())
         self._start = Start(settings_of_one(config, node.config), node.database, folder, address, "")
+        self._drain_s = config.drain_s
         self._listeners = listeners
         self._adopt = adopt
         self._page = Page.make()
         self._workers: set[Worker] = set()
-        self._starts = [0] * len(listeners)  # one that leaves and the next have different names
         self._pauses_s = [0.0] * len(listeners)
         self._loop: asyncio.AbstractEventLoop
         self._changed: asyncio.Event
         self._looking: asyncio.Task[None] | None = None
+        self._is_up = False
         self._draining = False
         self._problem: str | None = None
         self.started_count = 0
@@ -118,6 +124,7 @@ class Supervisor:
             self._problem = f"workers do not take connections after {START_S_MAX:g} s"
         if self._problem is not None:
             raise CannotOpen(self._problem, hint="See what the workers said, and whether the machine has memory left.")
+        self._is_up = True
 
     async def begin_drain(self) -> None:
         """Have all workers finish what they have taken, and end; nobody listens any more on return."""
@@ -132,7 +139,8 @@ class Supervisor:
                     await self._changed.wait()
 
     async def drained(self) -> None:
-        """Wait until all workers have ended, which takes them drain_s at most."""
+        """Wait until all workers have ended, which takes them drain_s at most; one that takes longer is ended."""
+        self._loop.call_later(self._drain_s + _END_S, self._end_all)
         while self._workers:
             self._changed.clear()
             await self._changed.wait()
@@ -142,6 +150,7 @@ class Supervisor:
     def hurry(self) -> None:
         """Have the workers wait for nobody."""
         self._tell(Drain(hurry=True))
+        self._loop.call_later(_END_S, self._end_all)
 
     def kill(self) -> None:
         """End those that are left; from any thread, after the loop too."""
@@ -179,12 +188,11 @@ class Supervisor:
         desk = Desk(
             self._node, self._page, end, lambda message: post(self._loop, partial(self._told, told[0], message))
         )
-        worker = Worker(number, process, desk, door)
+        worker = Worker(number, name_for(number, {other.name for other in self._workers}), process, desk, door)
         told.append(worker)
         self._workers.add(worker)
         self.started_count += 1
-        self._starts[number] += 1
-        desk.send(msgspec.structs.replace(self._start, name=f"{number}-{self._starts[number] % 2}"))
+        desk.send(msgspec.structs.replace(self._start, name=worker.name))
         door.setblocking(False)
         self._loop.add_reader(door.fileno(), self._take_connections, worker)
         threading.Thread(target=self._serve, args=(worker,), name=f"worker-{number}", daemon=True).start()
@@ -204,7 +212,6 @@ class Supervisor:
         post(self._loop, partial(self._ended, worker))
 
     def _told(self, worker: Worker, message: ToOwner) -> None:
-        worker.heard_s = time.monotonic()
         match message:
             case Collected(number):
                 self._collecting.collected(worker.process.pid, number)
@@ -287,15 +294,38 @@ class Supervisor:
 
     async def _keep_looking(self) -> None:
         """Whether writes are taken, and whether all workers are well."""
+        looked_s = listens_since_s = time.monotonic()
         while True:
             self._page.show_outdated(self._node.state.outdated)
             self._page.show_writable(_takes_writes(self._node))
-            silent_s = time.monotonic() - SILENCE_S_MAX
-            for worker in self._workers:
-                if worker.heard_s < silent_s and worker.is_ready:
-                    _LOGGER.error("worker %d (process %d) is stuck; it is ended", worker.number, worker.process.pid)
-                    worker.process.kill()
+            now_s = time.monotonic()
+            if now_s - looked_s > _BREAK_S:
+                listens_since_s = now_s
+            looked_s = now_s
+            if self._is_up:  # until then start() waits, and longer
+                self._end_silent(now_s - SILENCE_S_MAX, listens_since_s)
             await asyncio.sleep(_LOOK_S)
+
+    def _end_silent(self, silent_s: float, listens_since_s: float) -> None:
+        """Those who have said nothing since then, if anybody listened."""
+        for worker in self._workers:
+            if max(worker.desk.waits_since_s, listens_since_s) < silent_s:
+                _end_stuck(worker)
+
+    def _end_all(self) -> None:
+        """Those that are left of a stop."""
+        for worker in self._workers:
+            _end_stuck(worker)
+
+
+def name_for(number: int, taken: Collection[str]) -> str:
+    """The first name of a place that nobody has who is still there: those who leave go on reading under theirs."""
+    return next(name for turn in count() if (name := f"{number}-{turn}") not in taken)
+
+
+def _end_stuck(worker: Worker) -> None:
+    _LOGGER.error("worker %d (process %d) is stuck; it is ended", worker.number, worker.process.pid)
+    worker.process.kill()
 
 
 def _takes_writes(node: Node) -> bool:
