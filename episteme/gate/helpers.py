@@ -1,7 +1,8 @@
 """Processes that verify signatures for this one, a chunk at a time.
 
-Owns: the processes.  One that fails is ended and another takes its place; what
-it was asked is verified here meanwhile, so nothing but time is lost.
+Owns: the processes.  One that fails is ended, and another takes its place if it
+had answered before; what it was asked is verified here meanwhile, so nothing
+but time is lost.
 """
 
 import logging
@@ -30,6 +31,7 @@ class Helper:
             [sys.executable, "-P", "-m", "model.verifier"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         self.pid = self._process.pid
+        self.has_answered = False
         self._source = cast("IO[bytes]", self._process.stdout)
         self._sink = cast("IO[bytes]", self._process.stdin)
 
@@ -44,6 +46,7 @@ class Helper:
             if not some:
                 raise BrokenPipeError("the process that verifies has ended")
             verdicts += some
+        self.has_answered = True
         return verdicts
 
     def close(self) -> int:
@@ -106,12 +109,15 @@ class Helpers:
         helper.close()
 
     def _replace(self, failed: Helper, error: OSError) -> None:
-        _LOGGER.warning("a process that verifies signatures is replaced: %s", error)
         failed.close()
         try:
+            if not failed.has_answered:
+                raise error
             self._give_back(Helper())
-        except OSError as refusal:  # the system has no room for another: there is one fewer from now on
+        except OSError as refusal:  # where one cannot run, or there is no room for another: one fewer from now on
             _LOGGER.warning("there is one process fewer that verifies signatures: %s", refusal)
+        else:
+            _LOGGER.warning("a process that verifies signatures was replaced: %s", error)
 
 
 def _refusal(signed: SignedEvent, verdicts: Iterator[int]) -> EpistemeError | None:

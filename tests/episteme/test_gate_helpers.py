@@ -44,6 +44,7 @@ def test_they_say_what_this_process_would(helpers: Helpers) -> None:
 
 
 def test_one_that_was_killed_is_replaced_and_nothing_is_let_through(helpers: Helpers) -> None:
+    assert told(helpers.verify_all(batch())) == told(verify_all(batch()))
     (helper,) = helpers._idle
     os.kill(helper.pid, signal.SIGKILL)
     assert told(helpers.verify_all(batch())) == told(verify_all(batch()))
@@ -51,6 +52,14 @@ def test_one_that_was_killed_is_replaced_and_nothing_is_let_through(helpers: Hel
     assert other.pid != helper.pid
     assert told(helpers.verify_all(batch())) == told(verify_all(batch()))
     assert list(helpers._idle) == [other]
+
+
+def test_one_that_never_answered_is_not_tried_again(helpers: Helpers) -> None:
+    (helper,) = helpers._idle
+    os.kill(helper.pid, signal.SIGKILL)
+    for _ in range(2):
+        assert told(helpers.verify_all(batch())) == told(verify_all(batch()))
+        assert not helpers._idle
 
 
 def test_it_ends_with_whoever_asked_it(helpers: Helpers) -> None:
