@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import IO, Final, cast
 
 from episteme.errors import EpistemeError, translate
@@ -18,7 +19,7 @@ from episteme.gate.verification import verify_all
 from model import SIGNATURE_BYTES, SignedEvent, not_verified, signed_message
 from model.verifier import encode_request
 
-HELPED_COUNT_MIN: Final = 3  # events; fewer are verified sooner than somebody else could be asked
+HELPED_COUNT_MIN: Final = 3  # events for one of them; fewer are verified sooner than somebody else could be asked
 _CLOSE_WAIT_S: Final = 5.0
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -32,15 +33,27 @@ class Helper:
         )
         self.pid = self._process.pid
         self.has_answered = False
+        self._asked_count = 0
         self._source = cast("IO[bytes]", self._process.stdout)
         self._sink = cast("IO[bytes]", self._process.stdin)
 
-    def ask(self, request: bytes, count: int) -> bytes:
-        """A verdict for each of so many signatures.  Raises: OSError if the process has ended."""
-        view = memoryview(request)
-        while view:
-            view = view[self._sink.write(view) :]
-        verdicts = b""
+    def ask(self, part: Sequence[SignedEvent]) -> None:
+        """Begin to have the own signatures of these verified.  That the process has ended, the answer tells."""
+        checks = [
+            (signed_message(signed.event, signed.digest), one)
+            for signed in part
+            for one in signed.signatures
+            if len(one.signature) == SIGNATURE_BYTES
+        ]
+        self._asked_count = len(checks)
+        view = memoryview(encode_request(checks))
+        with suppress(OSError):
+            while view:
+                view = view[self._sink.write(view) :]
+
+    def answer(self) -> bytes:
+        """A verdict for each signature that was asked about last.  Raises: OSError if the process has ended."""
+        count, verdicts = self._asked_count, b""
         while len(verdicts) < count:
             some = self._source.read(count - len(verdicts))
             if not some:
@@ -71,22 +84,26 @@ class Helpers:
 
     def verify_all(self, batch: Sequence[SignedEvent]) -> list[EpistemeError | None]:
         """As verification.verify_all."""
-        helper = self._take() if len(batch) >= HELPED_COUNT_MIN else None
-        if helper is None:
+        helpers = self._take(len(batch) // HELPED_COUNT_MIN)
+        if not helpers:
             return verify_all(batch)
-        checks = [
-            (signed_message(signed.event, signed.digest), one)
-            for signed in batch
-            for one in signed.signatures
-            if len(one.signature) == SIGNATURE_BYTES
-        ]
+        size = -(-len(batch) // len(helpers))
+        parts = [(helper, batch[number * size : (number + 1) * size]) for number, helper in enumerate(helpers)]
+        for helper, part in parts:
+            helper.ask(part)
+        refusals: list[EpistemeError | None] = []
+        for helper, part in parts:
+            refusals += self._answer_of(helper, part)
+        return refusals
+
+    def _answer_of(self, helper: Helper, part: Sequence[SignedEvent]) -> list[EpistemeError | None]:
         try:
-            verdicts = iter(helper.ask(encode_request(checks), len(checks)))
+            verdicts = iter(helper.answer())
         except OSError as error:
             self._replace(helper, error)
-            return verify_all(batch)
+            return verify_all(part)
         self._give_back(helper)
-        return [_refusal(signed, verdicts) for signed in batch]
+        return [_refusal(signed, verdicts) for signed in part]
 
     def close(self) -> None:
         """End them; what is verified afterwards is verified here."""
@@ -96,10 +113,10 @@ class Helpers:
         for helper in idle:
             helper.close()
 
-    def _take(self) -> Helper | None:
-        """One that nobody asks now: the one that rested last, whose caches are warm."""
+    def _take(self, count_max: int) -> list[Helper]:
+        """Some that nobody asks now: those that rested last, whose caches are warm."""
         with self._lock:
-            return self._idle.pop() if self._idle else None
+            return [self._idle.pop() for _ in range(min(count_max, len(self._idle)))]
 
     def _give_back(self, helper: Helper) -> None:
         with self._lock:

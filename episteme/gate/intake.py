@@ -51,15 +51,15 @@ class IntakeOptions(NamedTuple):
     helpers: Annotated[
         int | None,
         Meta(ge=0),
-        "processes that verify for those threads, which then wait once for a chunk; none: a server that has no "
-        "workers starts as many as there are threads",
+        "processes that verify for those threads, which then wait once for a chunk; none: a server without workers "
+        "starts one for each core but one, 1 to 4",
     ] = None
     queue_count_max: Annotated[
         int, Meta(ge=1), "signatures that wait for verification: half a second's work of one core"
     ] = 10_000
     chunk_count: Annotated[
-        int, Meta(ge=1), "signatures that a thread verifies before it appends: a millisecond or two"
-    ] = 32
+        int, Meta(ge=1), "events that a thread sees verified before it appends: three milliseconds of one core"
+    ] = 64
     lag_count_max: Annotated[
         int, Meta(ge=1), "events in the log that are not folded: bounds the window of known hashes"
     ] = 200_000
@@ -94,6 +94,8 @@ class Intake:
         self._queue_lock = threading.Lock()
         self._queued_signatures = 0
         self._workers = 0
+        # One thread that asks helpers is quicker than two: they would take the interpreter lock from each other.
+        self._workers_max = 1 if options.helpers else options.threads
         self._open = True
 
     @property
@@ -141,7 +143,7 @@ class Intake:
         with self._queue_lock:
             self._queue.append((Submission(signed, via, body_bytes), deliver))
             self._queued_signatures += len(signed.signatures)
-            start = self._workers < self._options.threads and len(self._queue) > self._workers
+            start = self._workers < self._workers_max and len(self._queue) > self._workers
             if start:
                 self._workers += 1
         if start and not self._crew.give(self._work):
@@ -225,7 +227,7 @@ class Intake:
     def _take(self) -> list[tuple[Submission, Deliver]]:
         """A fair part of what waits, so that all threads have work; none, and then the caller is to end."""
         with self._queue_lock:
-            count = min(self._options.chunk_count, -(-len(self._queue) // self._options.threads))
+            count = min(self._options.chunk_count, -(-len(self._queue) // self._workers_max))
             taken = [self._queue.popleft() for _ in range(count)]
             self._queued_signatures -= sum([len(submission.signed.signatures) for submission, _ in taken])
             if not taken:

@@ -29,6 +29,7 @@ from episteme.server.notify import ServiceManager
 from episteme.server.shortcut import shortcut
 from episteme.server.workers import Supervisor, for_workers
 
+_HELPERS_MAX: Final = 4  # what these verify, one process can hardly log and fold
 _STATUS_S: Final = 10.0  # how often the service manager is told the position, if it does not watch more closely
 _STDERR: Final = 2
 _LOGGER: Final = logging.getLogger("episteme.server")
@@ -184,7 +185,7 @@ def _with_helpers(node_config: NodeConfig, config: ServerConfig) -> NodeConfig:
     intake = node_config.intake
     if intake.helpers is not None:
         return node_config
-    helpers = intake.threads if config.workers == 1 else 0
+    helpers = min(max((os.cpu_count() or 1) - 1, 1), _HELPERS_MAX) if config.workers == 1 else 0
     return msgspec.structs.replace(node_config, intake=intake._replace(helpers=helpers))
 
 
