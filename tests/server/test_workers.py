@@ -1,9 +1,11 @@
 """Several processes on one address: one server to whoever asks, whatever becomes of one of them."""
 
 import http.client
-import os
 import select
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from episteme.server.workers.page import Page
 from tests.server.test_lifetime import check_kept, write_until
 from tests.support.crews import (
     ARGUMENTS,
     COUNT,
+    another_worker,
     connections,
     end,
     metric,
+    stopped,
     wait_ended,
     wait_for_workers,
     watched,
@@ -263,16 +268,23 @@ def test_worker_that_hangs_before_it_takes_connections_is_ended_and_another_take
     with Server.start(tmp_path / "data", ARGUMENTS, module=STRICT) as server:
         first = worker_pids(server)
         end(first[0])
-        until_s = time.monotonic() + WAIT_S
-        while not (second := [pid for pid in worker_pids(server) if pid not in first]):
-            assert time.monotonic() < until_s
-        os.kill(second[0], signal.SIGSTOP)
-        with watched(second) as files:
-            wait_ended(files)
+        second = another_worker(server, first)
+        with stopped(second) as file:
+            wait_ended([file])
         wait_for_workers(server, COUNT + 2)
         ended = server.stop()
     assert ended.code == 0, ended.output
-    assert f"(process {second[0]}) is stuck; it is ended" in ended.output
+    assert f"(process {second}) is stuck; it is ended" in ended.output
+
+
+def test_worker_whose_owner_has_ended_before_it_began_ends_without_a_word() -> None:
+    end, theirs = socket.socketpair()
+    end.close()
+    with theirs, socket.socket() as unused:
+        files = (theirs.fileno(), unused.fileno(), unused.fileno(), Page.make().file)
+        command = [sys.executable, "-m", "episteme.server.workers.process", *map(str, files)]
+        ended = subprocess.run(command, pass_fds=set(files), capture_output=True, timeout=3 * WAIT_S, check=False)
+    assert (ended.returncode, ended.stderr) == (3, b"")
 
 
 def test_owner_that_stood_still_itself_takes_no_worker_for_stuck(tmp_path: Path) -> None:
@@ -292,12 +304,11 @@ def test_owner_that_stood_still_itself_takes_no_worker_for_stuck(tmp_path: Path)
 @pytest.mark.parametrize("signals", [1, 2])
 def test_stop_ends_a_worker_that_is_stuck(tmp_path: Path, signals: int) -> None:
     arguments = (*ARGUMENTS, "--drain-s", "1s" if signals == 1 else "1h")
-    with Server.start(tmp_path / "data", arguments, module=STRICT) as server, watched(worker_pids(server)) as files:
-        os.kill(worker_pids(server)[0], signal.SIGSTOP)
+    with Server.start(tmp_path / "data", arguments, module=STRICT) as server, stopped(worker_pids(server)[0]) as file:
         for _ in range(signals):
             server.signal(signal.SIGTERM)
         ended = server.wait()
-        wait_ended(files)
+        wait_ended([file])
     assert (ended.code, "Traceback" in ended.output) == (0, False), ended.output
 
 

@@ -5,7 +5,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,29 @@ def worker_pids(server: Server) -> list[int]:
     """The processes that the server has started, whatever state they are in."""
     tasks = Path(f"/proc/{server.pid}/task").glob("*/children")
     return sorted(int(child) for task in tasks for child in task.read_text().split())
+
+
+def another_worker(server: Server, known: Sequence[int]) -> int:
+    """One that the server has started besides those; its program runs, whether or not it takes connections."""
+    until_s = time.monotonic() + WAIT_S
+    while True:
+        for pid in worker_pids(server):
+            # Until then it is the server's own copy, and the server waits for it to become another.
+            if pid not in known and b"workers.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        assert time.monotonic() < until_s, server.output
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[int]:
+    """Stop a process; a descriptor that becomes readable when it ends, which it does by the end of this."""
+    with watched([pid]) as [file]:
+        signal.pidfd_send_signal(file, signal.SIGSTOP)
+        try:
+            yield file
+        finally:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(file, signal.SIGKILL)
 
 
 @contextmanager

@@ -192,7 +192,10 @@ def main() -> None:
     """Serve until told to stop; the arguments are the descriptors of channel, listening socket, door and page."""
     end, listener, door = (socket.socket(fileno=int(number)) for number in sys.argv[1:4])
     page = Page(int(sys.argv[4]))
-    start = read_message(end, Start)
+    try:
+        start = read_message(end, Start)
+    except (EOFError, ConnectionError):  # the owner has ended already
+        sys.exit(_EXIT_ORPHAN)
     config = settings_of(start.settings).server()
     journal.set_up(config)
     share_lock()
