@@ -11,6 +11,7 @@ from cortex import FoldStopped
 from episteme import Receipt
 from episteme.config import ServerConfig
 from episteme.errors import EpistemeError, LogFailed, NotFound, Overloaded
+from episteme.gate import IntakeOptions
 from episteme.node import Node
 from model import decode_envelope
 from tests.server.test_refusals import check_problem
@@ -129,7 +130,8 @@ def test_duplicate_of_a_write_whose_fsync_fails_is_refused_with_it(tmp_path: Pat
 
 def test_log_with_too_much_waiting_for_the_disk_is_overloaded_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:
     files = FaultyFiles()
-    batch = [decode_envelope(claim("waits for the disk", timestamp=number)) for number in range(64)]
+    chunks = 2 * IntakeOptions().chunk_count  # one goes in whatever its size: there is room for it
+    batch = [decode_envelope(claim("waits for the disk", timestamp=number)) for number in range(chunks)]
     with node_on(tmp_path, files=files, pending_bytes_max=600) as node, ThreadPoolExecutor(1) as thread:
         files.hold("sync")
         held = thread.submit(node.submit, EVENT)
