@@ -159,6 +159,9 @@ def test_body_that_does_not_come_is_given_up_and_leaves_its_place(tmp_path: Path
 
 def test_write_that_is_durable_is_acknowledged_though_the_fold_has_stopped(tmp_path: Path) -> None:
     with Node.open(tmp_path) as node:
+        runner = node.state._live.runner
+        assert runner is not None
+        runner.stop()
         node.state.watermark.end(FoldStopped("a fold failed"))
         reply = call_node(node, "POST", "/v1/assertions?wait=5s", BODY)
         assert (reply.status, node.end_seq) == (202, 0)
