@@ -22,7 +22,7 @@ class RunnerOptions(NamedTuple):
         float,
         "pause behind a commit, so that more events share the next: half of it is what an event waits; after it, or "
         "when somebody waits for an event, it is applied at once",
-    ] = 0.004
+    ] = 0.002
     batch_count_min: Annotated[
         int, Meta(ge=1), "events a commit without a backlog: one commit holds up a few tens of milliseconds"
     ] = 1024

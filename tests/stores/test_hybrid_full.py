@@ -52,17 +52,17 @@ def free_bytes(folder: Path) -> int:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB, 2 of them taken by a file that can be removed."""
+    """A file system of 14 MiB, 4 of them taken by a file that can be removed."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(disk)]
     try:
         mounted = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
     except FileNotFoundError:
         mounted = False
     if not mounted:
         pytest.skip("needs to mount a small file system")
-    (disk / "ballast").write_bytes(bytes(2 * MIB))
+    (disk / "ballast").write_bytes(bytes(4 * MIB))
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=WAIT_S)
 
