@@ -2,16 +2,18 @@
 
 Owns: the processes.  One that fails is ended, and another takes its place if it
 had answered before; what it was asked is verified here meanwhile, so nothing
-but time is lost.
+but time is lost, and of that no more than ANSWER_WAIT_S a chunk.
 """
 
 import logging
+import os
+import select
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import IO, Final, cast
 
 from episteme.errors import EpistemeError, translate
@@ -20,6 +22,7 @@ from model import SIGNATURE_BYTES, SignedEvent, not_verified, signed_message
 from model.verifier import encode_request
 
 HELPED_COUNT_MIN: Final = 3  # events for one of them; fewer are verified sooner than somebody else could be asked
+ANSWER_WAIT_S = 5.0  # a chunk takes milliseconds, and the first a process that starts; one that stands still is ended
 _CLOSE_WAIT_S: Final = 5.0
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -34,11 +37,14 @@ class Helper:
         self.pid = self._process.pid
         self.has_answered = False
         self._asked_count = 0
+        self._deadline_s = 0.0  # by the monotonic clock
+        self._failure: OSError | None = None
         self._source = cast("IO[bytes]", self._process.stdout)
         self._sink = cast("IO[bytes]", self._process.stdin)
+        os.set_blocking(self._sink.fileno(), False)
 
     def ask(self, part: Sequence[SignedEvent]) -> None:
-        """Begin to have the own signatures of these verified.  That the process has ended, the answer tells."""
+        """Begin to have the own signatures of these verified.  What goes wrong, the answer tells."""
         checks = [
             (signed_message(signed.event, signed.digest), one)
             for signed in part
@@ -46,15 +52,26 @@ class Helper:
             if len(one.signature) == SIGNATURE_BYTES
         ]
         self._asked_count = len(checks)
+        self._deadline_s = time.monotonic() + ANSWER_WAIT_S
         view = memoryview(encode_request(checks))
-        with suppress(OSError):
+        try:
             while view:
-                view = view[self._sink.write(view) :]
+                view = view[self._sink.write(view) or 0 :]
+                if view:
+                    self._await(self._sink, select.POLLOUT)
+        except OSError as error:
+            self._failure = error
 
     def answer(self) -> bytes:
-        """A verdict for each signature that was asked about last.  Raises: OSError if the process has ended."""
+        """A verdict for each signature that was asked about last.
+
+        Raises: OSError if the process has ended, or stands still.
+        """
         count, verdicts = self._asked_count, b""
+        if self._failure is not None:
+            raise self._failure
         while len(verdicts) < count:
+            self._await(self._source, select.POLLIN)
             some = self._source.read(count - len(verdicts))
             if not some:
                 raise BrokenPipeError("the process that verifies has ended")
@@ -65,6 +82,8 @@ class Helper:
     def close(self) -> int:
         """End it, and give its exit code; it ends by itself when its input does.  A second call changes nothing."""
         self._sink.close()
+        if self._failure is not None:
+            self._process.kill()
         try:
             code = self._process.wait(_CLOSE_WAIT_S)
         except subprocess.TimeoutExpired:
@@ -72,6 +91,14 @@ class Helper:
             code = self._process.wait()
         self._source.close()
         return code
+
+    def _await(self, pipe: IO[bytes], event: int) -> None:
+        """Raises: TimeoutError if the pipe is not ready in time."""
+        ready = select.poll()
+        ready.register(pipe, event)
+        if not ready.poll(max(0.0, self._deadline_s - time.monotonic()) * 1000):
+            self._failure = TimeoutError(f"the process that verifies has not answered in {ANSWER_WAIT_S} s")
+            raise self._failure
 
 
 class Helpers:

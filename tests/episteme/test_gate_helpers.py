@@ -54,6 +54,20 @@ def test_one_that_was_killed_is_replaced_and_nothing_is_let_through(helpers: Hel
     assert list(helpers._idle) == [other]
 
 
+def test_one_that_stands_still_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("episteme.gate.helpers.ANSWER_WAIT_S", 0.05)
+    helpers = Helpers(1)
+    try:
+        (helper,) = helpers._idle
+        helper.has_answered = True
+        os.kill(helper.pid, signal.SIGSTOP)
+        large = batch() * 200  # more than a pipe holds
+        assert told(helpers.verify_all(large)) == told(verify_all(large))
+        assert helper not in helpers._idle
+    finally:
+        helpers.close()
+
+
 def test_one_that_never_answered_is_not_tried_again(helpers: Helpers) -> None:
     (helper,) = helpers._idle
     os.kill(helper.pid, signal.SIGKILL)
