@@ -87,7 +87,7 @@ class Asking:
             answer = self._resolve(question, reader, now_ms)
         return self._audited(question, answer, agent, now_ms)
 
-    def ask_view(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
+    def ask_soon(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
         """Answer a question if that takes a fraction of a millisecond; None: it is for a thread."""
         if self.state.outdated:
             return None

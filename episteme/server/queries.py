@@ -153,7 +153,7 @@ class Queries:
         await await_seq(self._node, found)
         agent = agent_of_request(request.scope)
         left = self._charge(agent)
-        told = self._node.ask_view(question, agent=agent)  # a few gets: not worth a thread
+        told = self._node.ask_soon(question, agent=agent)  # not worth a thread
         if told is None:
             told = await self._on_thread(request, partial(self._node.ask, question, agent=agent))
         return self._tagged(request, told, left)
@@ -216,7 +216,7 @@ class _HotQuery:
             return False
         if agent is not None and node.config.quota.enabled:  # it pays, and may only once
             return False
-        told = node.ask_view(question_of(found, self._lens), agent=agent)
+        told = node.ask_soon(question_of(found, self._lens), agent=agent)
         if told is None:
             return False
         body = _encode(told)

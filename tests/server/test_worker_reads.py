@@ -80,7 +80,7 @@ def _opened(owner: Owner, tmp_path: Path) -> Iterator[Opened]:
 
 def said(reads: FrontReads, question: dict[str, Any]) -> str:
     asked = question_of(question)
-    return what_is_said(reads.ask_view(asked) or reads.ask(asked)).decode()
+    return what_is_said(reads.ask_soon(asked) or reads.ask(asked)).decode()
 
 
 def pairs() -> Iterator[dict[str, Any]]:
@@ -94,8 +94,8 @@ def check_all(owner: Owner, reads: FrontReads) -> None:
         for question in QUESTIONS:
             assert said(reads, pair | question) == owner.tell("ask", **pair, **question), pair | question
         reads.ask(question_of(pair | {"full": True}))  # from here on no view has to wait for anything
-        view = reads.ask_view(question_of(pair))
-        assert (None if view is None else what_is_said(view).decode()) == owner.tell("ask_view", **pair), pair
+        view = reads.ask_soon(question_of(pair))
+        assert (None if view is None else what_is_said(view).decode()) == owner.tell("ask_soon", **pair), pair
 
 
 def test_answers_are_the_owners_over_random_histories_and_after_a_rebuild(owner: Owner, opened: Opened) -> None:
@@ -120,7 +120,7 @@ def test_answers_while_the_owner_writes_are_what_it_answers_as_of_their_position
         for pair in pairs():
             for question in (pair, pair | {"full": True}):
                 asked = question_of(question)
-                answer = reads.ask_view(asked) or reads.ask(asked)
+                answer = reads.ask_soon(asked) or reads.ask(asked)
                 found.append((question, answer))
     owner.tell("end")
     positions = [answer.seq for _, answer in found]
@@ -138,7 +138,7 @@ def test_what_the_owner_has_said_is_readable_is_read_or_passed_on(owner: Owner, 
     end += 1
     with pytest.raises(PassOn):
         reads.ask(asked)
-    assert reads.ask_view(question_of({"subject": "Tesla", "predicate": "revenue"})) is None
+    assert reads.ask_soon(question_of({"subject": "Tesla", "predicate": "revenue"})) is None
 
 
 def test_what_needs_the_log_and_a_state_of_other_folds_are_passed_on(owner: Owner, opened: Opened) -> None:
@@ -147,11 +147,11 @@ def test_what_needs_the_log_and_a_state_of_other_folds_are_passed_on(owner: Owne
     reads = opened(outdated=lambda: outdated)
     pair = {"subject": "Tesla", "predicate": "revenue"}
     past = msgspec.structs.replace(question_of(pair), as_of=AsOf(seq=3))
-    assert reads.ask_view(past) is None
+    assert reads.ask_soon(past) is None
     with pytest.raises(PassOn):
         reads.ask(past)
     outdated = True
-    assert reads.ask_view(question_of(pair)) is None
+    assert reads.ask_soon(question_of(pair)) is None
     with pytest.raises(PassOn):
         reads.ask(question_of(pair))
 

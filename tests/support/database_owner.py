@@ -59,9 +59,9 @@ class Database:
         """What is said to a question."""
         return what_is_said(self._node.ask(question_of(question))).decode()
 
-    def ask_view(self, **question: Any) -> str | None:
+    def ask_soon(self, **question: Any) -> str | None:
         """The same, if the pair's view says it."""
-        answer = self._node.ask_view(question_of(question))
+        answer = self._node.ask_soon(question_of(question))
         return None if answer is None else what_is_said(answer).decode()
 
     def ask_then(self, position: int, **question: Any) -> str:

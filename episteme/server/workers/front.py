@@ -136,9 +136,9 @@ class FrontNode:
         if self.config.quota.enabled:
             raise PassOn("the owner has the meter")
 
-    def ask_view(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
-        """As Node.ask_view.  Raises: PassOn where the owner is to answer."""
-        return self._reads_now.ask_view(question, agent=agent)
+    def ask_soon(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
+        """As Node.ask_soon.  Raises: PassOn where the owner is to answer."""
+        return self._reads_now.ask_soon(question, agent=agent)
 
     def ask(self, question: Question, *, agent: bytes | None = None) -> Answer:
         """As Node.ask.  Raises: PassOn where the owner is to answer."""

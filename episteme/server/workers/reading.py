@@ -152,10 +152,10 @@ class FrontReads:
             random_bytes=random_bytes,
         )
 
-    def ask_view(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
-        """As Node.ask_view; None also where that would have to wait.  Raises: PassOn; as Node.ask_view."""
+    def ask_soon(self, question: Question, *, agent: bytes | None = None) -> Answer | None:
+        """As Node.ask_soon; None also where that would have to wait.  Raises: PassOn; as Node.ask_soon."""
         try:
-            return self._quick.ask_view(question, agent=agent)
+            return self._quick.ask_soon(question, agent=agent)
         except Moved:
             return None
 
